@@ -1,0 +1,123 @@
+"""What can go wrong, as one tree.
+
+Every error says what is wrong and what to do about it, and keeps its cause::
+
+    OracError
+    ├── ConfigurationError      a manifest, a setting or an environment variable is wrong
+    ├── PluginError             a plugin breaks the contract of a backend
+    ├── InvalidRequest          what was asked makes no sense; asking again will not help
+    ├── ModelNotFound           no file and no engine has a model of that name
+    ├── ModelFileInvalid        the model's file is there and cannot be used
+    ├── StateConflict           the model is in a state that does not allow this
+    ├── QueueFull               too many are waiting for this model already
+    ├── DeadlineExceeded        it took longer than was allowed
+    ├── ShuttingDown            ORAC is stopping
+    └── BackendError            the engine failed
+        └── BackendUnavailable  the engine cannot be reached, or has died
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class OracError(Exception):
+    """The root of every error that ORAC raises on purpose.
+
+    Attributes:
+        retry_after_s: Seconds after which asking again may help; None when waiting does not help.
+    """
+
+    retry_after_s: float | None = None
+
+
+class ConfigurationError(OracError):
+    """A manifest, a setting or an environment variable is wrong.
+
+    Attributes:
+        problems: One sentence for each mistake found, each with its place.
+    """
+
+    def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
+        self.problems = problems
+        super().__init__("\n  ".join((message, *problems)))
+
+
+class PluginError(OracError):
+    """A plugin breaks the contract of a backend."""
+
+
+class InvalidRequest(OracError):
+    """What was asked makes no sense; asking the same again will not help.
+
+    Attributes:
+        details: Path of each field at fault and what is wrong with it; empty when the whole is.
+    """
+
+    def __init__(self, message: str, details: Mapping[str, str] | None = None) -> None:
+        self.details = dict(details or {})
+        super().__init__(message)
+
+
+class ModelNotFound(OracError):
+    """No file and no engine has a model of that name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        shown = name if len(name) <= 100 else f"{name[:100]}…"  # noqa: PLR2004 - one line of text
+        super().__init__(f"model {shown!r} not found; `orac list` shows the models there are")
+
+
+class ModelFileInvalid(OracError):
+    """The model's file is there and cannot be used.
+
+    Attributes:
+        path: The file.
+        problem: What is wrong with it, in one sentence that does not repeat the path.
+    """
+
+    def __init__(self, path: Path, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path.name}: {problem}")
+
+
+class StateConflict(OracError):
+    """The model is in a state that does not allow this."""
+
+
+class QueueFull(OracError):
+    """Too many are waiting for this model already."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class DeadlineExceeded(OracError):
+    """It took longer than was allowed."""
+
+
+class ShuttingDown(OracError):
+    """ORAC is stopping and takes no new work."""
+
+    retry_after_s = 5.0
+
+
+class BackendError(OracError):
+    """The engine failed.
+
+    Attributes:
+        instance: Name of the instance that failed.
+        operation: The hook that failed: ``load``, ``generate`` …
+    """
+
+    def __init__(self, message: str, *, instance: str = "", operation: str = "") -> None:
+        self.instance = instance
+        self.operation = operation
+        super().__init__(message)
+
+
+class BackendUnavailable(BackendError):
+    """The engine cannot be reached, or has died."""
+
+    retry_after_s = 2.0

@@ -1,0 +1,40 @@
+"""What a plugin offers: kinds of backend, each with its settings and the way to open one."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from attrs import frozen
+
+from .files import ModelFiles
+
+
+@frozen
+class Host:
+    """What ORAC lends to every backend it opens.
+
+    Attributes:
+        files: The model files found on the search path.
+    """
+
+    files: ModelFiles
+
+
+@frozen
+class BackendKind:
+    """A kind of backend that the manifest may name.
+
+    Attributes:
+        name: As it stands in the manifest: ``kind = "llamacpp"``.
+        settings: An attrs class. The rest of the manifest's table is structured into it, and keys
+            that it does not have are refused.
+        open: Called with the settings and the host; an async context manager that yields one
+            backend object and frees everything when it is left. The object's class must compare by
+            identity: ``@define(eq=False)``.
+        engine_version: Says the version of the engine without starting it; None when it can not.
+    """
+
+    name: str
+    settings: type
+    open: Callable[[Any, Host], AbstractAsyncContextManager[object]]
+    engine_version: Callable[[], str | None] = lambda: None

@@ -1,0 +1,241 @@
+"""The manifest: one TOML or JSON file that says which backends and models ORAC serves."""
+
+import json
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_origin
+
+from attrs import field, frozen, has
+from attrs.validators import ge, le
+from cattrs import Converter, transform_error
+from cattrs.cols import (
+    homogenous_tuple_structure_factory,
+    is_mapping,
+    mapping_structure_factory,
+)
+from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
+
+from .errors import ConfigurationError
+
+MAX_BYTES = 1024 * 1024
+"""A manifest larger than this is a mistake."""
+
+VARIABLE = "ORAC_MANIFEST"
+DEFAULT_PLACES = (Path("orac.toml"), Path("configs/llm_models.json"))
+
+
+@frozen
+class ServerSettings:
+    """The table ``[server]``.
+
+    Attributes:
+        host: Address to listen on.
+        port: Port to listen on.
+        max_concurrency: Answers at once for each model.
+        max_queue: Requests that may wait for a model beyond those.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = field(default=8000, validator=[ge(0), le(65535)])
+    max_concurrency: int = field(default=8, validator=[ge(1), le(1024)])
+    max_queue: int = field(default=64, validator=[ge(0), le(100_000)])
+
+
+@frozen
+class FileSettings:
+    """A table ``[models.files."NAME"]``: what is known of one model's file.
+
+    Attributes:
+        checksum: ``sha256:…`` that the file must have.
+        context_length: Context to load it with when the caller names none.
+    """
+
+    checksum: str | None = None
+    context_length: int | None = None
+
+
+@frozen
+class ModelsSettings:
+    """The table ``[models]``: folders to search, facts on files, and other names for models."""
+
+    paths: tuple[Path, ...] = ()
+    files: Mapping[str, FileSettings] = field(factory=dict)
+    aliases: Mapping[str, str] = field(factory=dict)
+
+
+@frozen
+class BackendEntry:
+    """A table ``[backends.NAME]``: its kind, and the settings that kind understands."""
+
+    kind: str
+    settings: Mapping[str, Any]
+
+
+@frozen
+class RoleSettings:
+    """What a role stands for: a model's name, and the instance that has to serve it, if any."""
+
+    name: str
+    provider: str | None = None
+
+    @property
+    def model(self) -> str:
+        """The name to resolve instead of the role."""
+        return f"{self.provider}/{self.name}" if self.provider else self.name
+
+
+@frozen
+class Profile:
+    """A table ``[profiles.NAME]``: roles, each with its model."""
+
+    models: Mapping[str, RoleSettings] = field(factory=dict)
+
+
+@frozen
+class Manifest:
+    """Everything a manifest says; without one, the defaults here hold."""
+
+    profile: str = "default"
+    server: ServerSettings = ServerSettings()
+    models: ModelsSettings = ModelsSettings()
+    backends: Mapping[str, BackendEntry] = field(factory=dict)
+    profiles: Mapping[str, Profile] = field(factory=dict)
+
+    @property
+    def roles(self) -> Mapping[str, RoleSettings]:
+        """The roles of the active profile."""
+        return self.profiles.get(self.profile, Profile()).models
+
+
+def find(named: Path | None, environ: Mapping[str, str], cwd: Path) -> Path | None:
+    """Return the manifest to read: the one named, ``$ORAC_MANIFEST``, or one in a usual place."""
+    if named or environ.get(VARIABLE):
+        return named or Path(environ[VARIABLE])
+    return next((path for place in DEFAULT_PLACES if (path := cwd / place).is_file()), None)
+
+
+def read(path: Path) -> Manifest:
+    """Read the manifest at *path*.
+
+    Raises:
+        ConfigurationError: naming every mistake with its place.
+    """
+    return parse(_decoded(path), str(path))
+
+
+def parse(data: object, source: str) -> Manifest:
+    """Turn decoded TOML or JSON into a Manifest; *source* names it in errors.
+
+    Raises:
+        ConfigurationError: naming every mistake with its place.
+    """
+    manifest = structure(data, Manifest, source)
+    if manifest.profiles and manifest.profile not in manifest.profiles:
+        known = ", ".join(sorted(manifest.profiles))
+        raise ConfigurationError(f"{source}: no profile {manifest.profile!r}; there are: {known}")
+    return manifest
+
+
+def structure(data: object, cls: type[Any], source: str, at: str = "") -> Any:
+    """Turn plain *data* into the attrs class *cls*, accepting no wrong type and no unknown key.
+
+    Raises:
+        ConfigurationError: naming every mistake with its place, which starts with *at*.
+    """
+    try:
+        return _converter().structure(data, cls)
+    except (BaseValidationError, ValueError, TypeError) as error:
+        found = transform_error(error, path=at or "$", format_exception=_sentence)
+        problems = tuple(problem.replace("$.", "").replace("@ $", "@ top") for problem in found)
+        message = f"{source}: {len(problems)} mistake{'s' * (len(problems) > 1)}"
+        raise ConfigurationError(message, problems) from error
+
+
+def _decoded(path: Path) -> object:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigurationError(f"{path}: larger than {MAX_BYTES} bytes; is it a manifest?")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path}: not UTF-8 text: {error.reason}") from error
+    try:
+        return json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+
+
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=True)
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, _exactly)
+    converter.register_structure_hook(float, lambda value, _: float(_exactly(value, int | float)))
+    converter.register_structure_hook(Path, lambda value, _: Path(_exactly(value, str)))
+    _demand(converter, has, dict, converter.gen_structure_attrs_fromdict)
+    _demand(converter, is_mapping, dict, lambda cls: mapping_structure_factory(cls, converter))
+    _demand(
+        converter, _is_tuple, list, lambda cls: homogenous_tuple_structure_factory(cls, converter)
+    )
+    converter.register_structure_hook(BackendEntry, _backend_entry)
+    by_keys = converter.get_structure_hook(RoleSettings)
+    converter.register_structure_hook(
+        RoleSettings,
+        lambda value, cls: RoleSettings(value) if isinstance(value, str) else by_keys(value, cls),
+    )
+    return converter
+
+
+def _demand(
+    converter: Converter,
+    belongs: Callable[[Any], bool],
+    shape: type,
+    structures: Callable[[Any], Callable[[Any, Any], Any]],
+) -> None:
+    """Make *converter* refuse data of another *shape* for the classes that belong here."""
+
+    def factory(cls: Any) -> Callable[[Any, Any], Any]:
+        structure_it = structures(cls)
+        return lambda value, cls: structure_it(_exactly(value, shape), cls)
+
+    converter.register_structure_hook_factory(belongs)(factory)
+
+
+def _is_tuple(cls: Any) -> bool:
+    return get_origin(cls) is tuple
+
+
+def _exactly(value: Any, cls: Any) -> Any:
+    if not isinstance(value, cls) or (isinstance(value, bool) and cls is not bool):
+        raise TypeError(f"must be {_shown(cls)}, not {type(value).__name__}")
+    return value
+
+
+def _backend_entry(value: Any, _: object) -> BackendEntry:
+    table = dict(_exactly(value, dict))
+    if "kind" not in table:
+        raise ValueError("lacks the key `kind`, such as kind = 'llamacpp'")
+    return BackendEntry(_exactly(table.pop("kind"), str), table)
+
+
+def _shown(cls: Any) -> str:
+    names = {
+        str: "text",
+        int: "a whole number",
+        bool: "true or false",
+        dict: "a table",
+        list: "a list",
+    }
+    return names.get(cls, "a number")
+
+
+def _sentence(error: BaseException, _: type | None) -> str:
+    match error:
+        case ForbiddenExtraKeysError():
+            fields = ", ".join(f'"{name}"' for name in sorted(error.extra_fields))
+            return f"extra field {fields}"
+        case KeyError():
+            return f'lacks "{error.args[0]}"'
+        case _:
+            return str(error) or type(error).__name__

@@ -1,0 +1,213 @@
+"""What the header of a GGUF says about its model.
+
+Names of the keys: the GGUF specification and ``gguf.constants.Keys``.
+"""
+
+import re
+
+from attrs import frozen
+
+from .ggml_types import FILE_TYPES
+from .malformed import Malformed
+from .metadata import Metadata, Text
+from .tensors import TensorTable
+
+_SHOWN_NAME = 200  # characters
+_NAME_BYTES = 1024
+_TEMPLATE_BYTES = 4 * 1024**2  # looked through for suspicious names
+_GUESSED = 1024  # flag of llama.h: the tool that wrote the file type was not sure
+
+_SUSPICIOUS = re.compile(rb"__[a-z]\w*__|\\x5f|\\u005f", re.IGNORECASE)
+"""Python's inner names have no place in a chat template, nor has an underscore in disguise."""
+
+
+@frozen(kw_only=True)
+class GgufHeader:
+    """What the header of a GGUF says. None stands where it says nothing.
+
+    Attributes:
+        version: Of the format: 2 or 3.
+        architecture: ``qwen3``, ``llama`` …; None only in the later parts of a split model.
+        kind: ``general.type``: ``model``, ``adapter``, ``mmproj`` …
+        name: What the maker calls the model, shortened to 200 printing characters.
+        parameters: Number of weights, counted in the tensor table and never taken on trust.
+        quantization: ``Q4_K_M``, ``F16`` …: ``general.file_type``, else the tensor type that
+            takes the most bytes.
+        context_length: Tokens the model was trained for.
+        layers: Number of blocks.
+        heads: Attention heads of the layer that has the most; None for a model without attention.
+        kv_heads: The same for keys and values; equals ``heads`` when the file does not say.
+        kv_heads_by_layer: One number for each layer where layers differ; empty where they do not.
+        embedding_length: Width of a token's vector.
+        key_length: Width of one key head, when the file says so.
+        value_length: Width of one value head, when the file says so.
+        sliding_window: Tokens that a layer with windowed attention looks back.
+        vocabulary_size: Number of tokens.
+        tokenizer: ``gpt2``, ``llama`` …
+        has_chat_template: Whether there is one. Its text is never kept and never run.
+        chat_template_suspicious: Whether it holds names such as ``__class__``, or is too long to
+            be looked through.
+        tensor_count: Number of tensors.
+        tensor_bytes: Bytes of the weights, without padding.
+        data_offset: Bytes from the start of the file to the weights.
+        needed_bytes: Bytes that a whole file has at least.
+        split_no: Number of this part, from 0; None in a whole model.
+        split_count: Number of parts; None in a whole model.
+        warnings: What is odd and need not keep the model from working.
+    """
+
+    version: int
+    architecture: str | None
+    kind: str | None
+    name: str | None
+    parameters: int
+    quantization: str | None
+    context_length: int | None
+    layers: int | None
+    heads: int | None
+    kv_heads: int | None
+    kv_heads_by_layer: tuple[int, ...]
+    embedding_length: int | None
+    key_length: int | None
+    value_length: int | None
+    sliding_window: int | None
+    vocabulary_size: int | None
+    tokenizer: str | None
+    has_chat_template: bool
+    chat_template_suspicious: bool
+    tensor_count: int
+    tensor_bytes: int
+    data_offset: int
+    needed_bytes: int
+    split_no: int | None
+    split_count: int | None
+    warnings: tuple[str, ...]
+
+
+def described(version: int, keys: Metadata, tensors: TensorTable, data_offset: int) -> GgufHeader:
+    """Return the header that was walked over.
+
+    Raises:
+        Malformed: A value is of the wrong type, or what every model needs is missing.
+    """
+    split_no, split_count = _split(keys)
+    architecture = _architecture(keys, split_no)
+    _require_tensors(tensors, split_count)
+    prefix = architecture or ""
+    heads = keys.numbers(f"{prefix}.attention.head_count")
+    kv_heads = keys.numbers(f"{prefix}.attention.head_count_kv") or heads
+    has_template, suspicious = _chat_template(keys)
+    context_length = _amount(keys, f"{prefix}.context_length")
+    return GgufHeader(
+        version=version,
+        architecture=architecture,
+        kind=_shown(keys, "general.type"),
+        name=_shown(keys, "general.name"),
+        parameters=tensors.parameters,
+        quantization=_quantization(keys, tensors),
+        context_length=context_length,
+        layers=_amount(keys, f"{prefix}.block_count"),
+        heads=_most(heads),
+        kv_heads=_most(kv_heads),
+        kv_heads_by_layer=kv_heads if len(set(kv_heads)) > 1 else (),
+        embedding_length=_amount(keys, f"{prefix}.embedding_length"),
+        key_length=_amount(keys, f"{prefix}.attention.key_length"),
+        value_length=_amount(keys, f"{prefix}.attention.value_length"),
+        sliding_window=_amount(keys, f"{prefix}.attention.sliding_window"),
+        vocabulary_size=_vocabulary_size(keys, prefix),
+        tokenizer=_shown(keys, "tokenizer.ggml.model"),
+        has_chat_template=has_template,
+        chat_template_suspicious=suspicious,
+        tensor_count=tensors.count,
+        tensor_bytes=tensors.size_bytes,
+        data_offset=data_offset,
+        needed_bytes=data_offset + tensors.end,
+        split_no=split_no,
+        split_count=split_count,
+        warnings=_warnings(context_length, architecture, suspicious=suspicious),
+    )
+
+
+def _split(keys: Metadata) -> tuple[int | None, int | None]:
+    """Return the number of the part and of parts; a split into one is no split."""
+    number, count = keys.whole_number("split.no") or 0, keys.whole_number("split.count") or 0
+    if count <= 1:
+        return None, None
+    if number >= count:
+        raise Malformed(f"it says it is part {number + 1} of {count}")
+    return number, count
+
+
+def _architecture(keys: Metadata, split_no: int | None) -> str | None:
+    raw = keys.text("general.architecture", _NAME_BYTES)
+    if not raw:
+        if split_no:
+            return None
+        raise Malformed("it does not say its architecture (general.architecture is missing)")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise Malformed("general.architecture is not UTF-8") from error
+
+
+def _require_tensors(tensors: TensorTable, split_count: int | None) -> None:
+    if tensors.count == 0 and split_count is None:
+        raise Malformed("it has no tensors, perhaps only a vocabulary")
+
+
+def _shown(keys: Metadata, key: str) -> str | None:
+    """Return a text that is only ever shown: never refused, always short and printing."""
+    raw = keys.text(key, _NAME_BYTES)
+    if not raw:
+        return None
+    text = raw.decode(errors="replace")[:_SHOWN_NAME]
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
+    )
+
+
+def _amount(keys: Metadata, key: str) -> int | None:
+    """Return a size. 0 counts as not said: nothing may divide by it."""
+    return keys.whole_number(key) or None
+
+
+def _most(by_layer: tuple[int, ...]) -> int | None:
+    return max(by_layer, default=0) or None
+
+
+def _quantization(keys: Metadata, tensors: TensorTable) -> str | None:
+    number = keys.whole_number("general.file_type")
+    known = None if number is None else FILE_TYPES.get(number & ~_GUESSED)
+    return known or tensors.main_type
+
+
+def _vocabulary_size(keys: Metadata, prefix: str) -> int | None:
+    tokens = keys.count("tokenizer.ggml.tokens")
+    return tokens or _amount(keys, f"{prefix}.vocab_size")
+
+
+def _chat_template(keys: Metadata) -> tuple[bool, bool]:
+    """Return whether there is a template, and whether any template is suspicious."""
+    names = [key for key in keys.values if key.startswith("tokenizer.chat_template")]
+    suspicious = any(_suspicious(keys, name) for name in names)
+    return bool(keys.text("tokenizer.chat_template", 1)), suspicious
+
+
+def _suspicious(keys: Metadata, name: str) -> bool:
+    value = keys.values[name]
+    if not isinstance(value, Text):
+        return False
+    if value.length > _TEMPLATE_BYTES:
+        return True
+    return _SUSPICIOUS.search(keys.text(name, _TEMPLATE_BYTES) or b"") is not None
+
+
+def _warnings(
+    context_length: int | None, architecture: str | None, *, suspicious: bool
+) -> tuple[str, ...]:
+    warnings = []
+    if suspicious:
+        warnings.append("its chat template holds names that belong to attacks, as __class__ does")
+    if architecture is not None and context_length is None:
+        warnings.append(f"it does not say its context length ({architecture}.context_length)")
+    return tuple(warnings)

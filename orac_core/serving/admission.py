@@ -1,0 +1,138 @@
+"""Who may go on, who waits, and for how long: the bounded queue in front of a model."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from attrs import define, field, frozen
+
+from ..errors import DeadlineExceeded, OracError, QueueFull
+
+T = TypeVar("T")
+
+MEMORY = 0.2
+"""Weight of the newest answer in the running mean of their durations."""
+
+
+@frozen
+class Limits:
+    """Bounds of the service.
+
+    Attributes:
+        max_concurrency: Answers at once for each model.
+        max_queue: Requests that may wait for a model beyond those.
+        deadline_s: Longest time for a request that names no deadline of its own.
+        verify_s: Longest time for the one token that proves a load.
+        unload_s: Longest time for an unload, once its answers have ended.
+        list_s: Longest time for a backend to list its models or say how it is.
+        drain_s: Time that running answers get when ORAC stops.
+    """
+
+    max_concurrency: int = 8
+    max_queue: int = 64
+    deadline_s: float = 1800.0
+    verify_s: float = 120.0
+    unload_s: float = 60.0
+    list_s: float = 10.0
+    drain_s: float = 20.0
+
+
+@define(eq=False)
+class Ticket:
+    """One request on its way: until when it may take, and whether it was told to stop.
+
+    Attributes:
+        deadline_s: Seconds it may take from now on.
+        stage: What it is waiting for, for the text of the error.
+    """
+
+    deadline_s: float
+    stage: str = "in the queue"
+    _ends_at: float = field(init=False)
+    _stopped: OracError | None = field(default=None, init=False)
+    _scope: asyncio.Timeout | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._ends_at = asyncio.get_running_loop().time() + self.deadline_s
+
+    def stop(self, reason: OracError) -> None:
+        """Make the request end with *reason* at its present or next wait."""
+        self._stopped = reason
+        if self._scope is not None:
+            self._scope.reschedule(asyncio.get_running_loop().time())
+
+    async def wait(self, awaitable: Awaitable[T]) -> T:
+        """Return the result of *awaitable*, which is cancelled when the time is over.
+
+        Raises:
+            DeadlineExceeded: when the deadline passed.
+            OracError: the reason given to `stop`.
+        """
+        try:
+            async with asyncio.timeout_at(self._ends_at) as self._scope:
+                if self._stopped is not None:
+                    self._scope.reschedule(0)
+                return await awaitable
+        except TimeoutError:
+            raise self._stopped or self._too_late() from None
+        finally:
+            self._scope = None
+
+    def _too_late(self) -> DeadlineExceeded:
+        return DeadlineExceeded(
+            f"the deadline of {self.deadline_s:g} s passed while the request was {self.stage}; "
+            "allow more time, or load the model beforehand",
+        )
+
+
+@define(eq=False)
+class Admission:
+    """The queue in front of one model: so many at once, so many waiting, first come first served.
+
+    Attributes:
+        waiting: Requests that wait for their turn.
+    """
+
+    limits: Limits
+    waiting: int = 0
+    _turns: asyncio.Semaphore = field(init=False)
+    _mean_s: float = field(default=1.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._turns = asyncio.Semaphore(self.limits.max_concurrency)
+
+    @asynccontextmanager
+    async def turn(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Hold a turn.
+
+        Raises:
+            QueueFull: when too many wait already; with an estimate of when to ask again.
+            DeadlineExceeded: when the turn did not come in time.
+        """
+        await self._admit(ticket)
+        started = asyncio.get_running_loop().time()
+        try:
+            yield
+        finally:
+            self._turns.release()
+            took = asyncio.get_running_loop().time() - started
+            self._mean_s += MEMORY * (took - self._mean_s)
+
+    async def _admit(self, ticket: Ticket) -> None:
+        if self._turns.locked() and self.waiting >= self.limits.max_queue:
+            raise self._full()
+        self.waiting += 1
+        try:
+            await ticket.wait(self._turns.acquire())
+        finally:
+            self.waiting -= 1
+
+    def _full(self) -> QueueFull:
+        rounds = (self.waiting + 1) / self.limits.max_concurrency
+        return QueueFull(
+            f"{self.waiting} requests wait for this model already, which is the limit; "
+            "ask again later, or raise server.max_queue",
+            retry_after_s=max(1, math.ceil(rounds * self._mean_s)),
+        )

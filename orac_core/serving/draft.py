@@ -1,0 +1,70 @@
+"""An answer that is being written: its text, and when what happened."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+from attrs import define, field
+
+from ..types import Answer, Chunk, FinishReason, GenerateRequest
+from .formats import satisfies
+from .names import Target
+
+
+@define(eq=False)
+class Draft:
+    """Collects the chunks of one answer and the time of each step on the way to it.
+
+    Attributes:
+        request: What was asked.
+        target: Who answers.
+        text: What has been written so far, piece by piece.
+    """
+
+    request: GenerateRequest
+    target: Target
+    clock: Callable[[], float] = perf_counter
+    text: list[str] = field(factory=list)
+    _started: float = field(init=False)
+    _admitted: float | None = field(default=None, init=False)
+    _ready: float | None = field(default=None, init=False)
+    _first: float | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._started = self.clock()
+
+    def admitted(self) -> None:
+        """Its turn has come."""
+        self._admitted = self.clock()
+
+    def ready(self) -> None:
+        """The model is loaded."""
+        self._ready = self.clock()
+
+    def add(self, text: str) -> None:
+        """A piece of the answer has come."""
+        if self._first is None:
+            self._first = self.clock()
+        self.text.append(text)
+
+    def finish(self, last: Chunk, reason: FinishReason) -> Answer:
+        """Return the whole answer; *last* is its last chunk."""
+        now = self.clock()
+        admitted = now if self._admitted is None else self._admitted
+        ready = now if self._ready is None else self._ready
+        text = "".join(self.text)
+        wanted = self.request.format
+        return Answer(
+            text=text,
+            model=self.target.model,
+            instance=self.target.instance,
+            role=self.target.role,
+            finish_reason=reason,
+            elapsed_s=now - self._started,
+            queue_s=admitted - self._started,
+            load_s=ready - admitted,
+            ttft_s=None if self._first is None else self._first - self._started,
+            usage=last.usage,
+            rates=last.rates,
+            truncated_prompt=last.truncated_prompt,
+            format_valid=None if wanted is None else satisfies(text, wanted),
+        )

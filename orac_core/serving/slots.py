@@ -1,0 +1,263 @@
+"""A slot for each model: its state, the one load it may have, and the answers that are running."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+from attrs import define, evolve, field
+
+from ..errors import BackendError, OracError, StateConflict
+from ..plugins import Instance
+from ..states import follow
+from ..types import (
+    GenerateOptions,
+    GenerateRequest,
+    LoadedInfo,
+    LoadProgress,
+    LoadRequest,
+    Message,
+    ModelInfo,
+    ModelState,
+)
+from .admission import Admission, Limits, Ticket
+from .flight import Flight, Report
+
+IN_FLIGHT = (ModelState.STARTING, ModelState.STOPPING)
+"""States that the slot knows better than the engine."""
+
+CANARY = (Message("user", "Hi"),)
+"""The prompt whose one token proves that a model can answer."""
+
+
+@define(eq=False)
+class Slot:
+    """What ORAC itself remembers of one model: what is in flight, and what came of it.
+
+    Attributes:
+        instance: The backend that serves the model.
+        model: Its id there.
+        limits: Bounds of the service.
+        state: The last state that was reached or is being reached.
+        reason: Why it is ``failed``.
+        last_used_at: When its last answer began, in seconds since 1970.
+        admission: Its queue.
+    """
+
+    instance: Instance
+    model: str
+    limits: Limits
+    state: ModelState = ModelState.STOPPED
+    reason: str | None = None
+    last_used_at: float | None = None
+    admission: Admission = field(init=False)
+    _flight: Flight | None = field(default=None, init=False)
+    _unloading: asyncio.Task[None] | None = field(default=None, init=False)
+    _running: set[Ticket] = field(factory=set, init=False)
+    _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.admission = Admission(self.limits)
+        self._idle.set()
+
+    @property
+    def unused(self) -> bool:
+        """Whether nothing would be lost if the slot were forgotten."""
+        return self.state is ModelState.STOPPED and self._idle.is_set() and not self._flight
+
+    def reported(self, info: ModelInfo) -> ModelInfo:
+        """Return *info*, the engine's own report, with what only the slot knows.
+
+        The engine is the truth about what is loaded, so a slot that believed otherwise learns it
+        here. A load or unload in flight, and the reason of a failure, only the slot knows.
+        """
+        if self.state in IN_FLIGHT:
+            return evolve(info, state=self.state)
+        if self.state is ModelState.FAILED and info.state is ModelState.STOPPED:
+            return evolve(info, state=self.state, state_reason=self.reason)
+        if info.state not in IN_FLIGHT:
+            self.state, self.reason = info.state, info.state_reason
+        return info
+
+    async def ensure_ready(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
+        """Load the model unless it is loaded, joining a load that is under way.
+
+        Raises:
+            StateConflict: when a load under way was asked for with other options.
+            OracError: what the load failed with.
+        """
+        while self.state is not ModelState.READY:
+            flight = await self._boarding(request)
+            async with aclosing(flight.follow()) as news:
+                async for progress in news:
+                    yield progress
+
+    async def unload(self, *, force: bool) -> None:
+        """Free the model's memory; running answers end first, or are ended when *force* is set.
+
+        It goes on when its caller leaves. Many callers, one unload.
+
+        Raises:
+            OracError: what the unload failed with.
+        """
+        if force:
+            self._stop_answers(StateConflict(f"{self.model} was unloaded by force"))
+        if self._unloading is None:
+            self._unloading = asyncio.create_task(self._unload(), name=f"unload {self.model}")
+        await asyncio.shield(self._unloading)
+
+    async def abandon(self, reason: OracError) -> None:
+        """Give up a load under way and end all running answers with *reason*."""
+        await self._give_up(reason)
+        self._stop_answers(reason)
+        await self._idle.wait()
+
+    async def drained(self) -> None:
+        """Wait until no answer is running."""
+        await self._idle.wait()
+
+    def lost(self, error: BackendError) -> None:
+        """Take note that the engine no longer has the model."""
+        if self.state is ModelState.READY:
+            self._fail(error)
+
+    @asynccontextmanager
+    async def answering(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Keep the model from being unloaded while an answer is running."""
+        self._running.add(ticket)
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._running.discard(ticket)
+            if not self._running:
+                self._idle.set()
+
+    async def _give_up(self, reason: OracError) -> None:
+        if self._flight:
+            self._flight.give_up(reason)
+            await self._flight.landed()
+
+    async def _boarding(self, request: LoadRequest) -> Flight:
+        while self._flight and self._flight.abandoned:
+            await self._flight.landed()
+        if self._flight is None:
+            self._flight = Flight(request)
+            self._flight.start(lambda report: self._load(request, report))
+        refuse_other_options(request, self._flight.request, "is being loaded")
+        return self._flight
+
+    async def _load(self, request: LoadRequest, report: Report) -> None:
+        try:
+            async with self._turn:
+                if self.state is not ModelState.READY:
+                    await self._fly(request, report)
+        finally:
+            self._flight = None
+
+    async def _fly(self, request: LoadRequest, report: Report) -> None:
+        self._become(ModelState.STARTING)
+        try:
+            async with aclosing(self.instance.load(request)) as stages:
+                async for progress in stages:
+                    report(progress)
+            report(LoadProgress("verify", message="asking for one token"))
+            await self._verify()
+        except BaseException as error:
+            await self._crash(error)
+            raise
+        self._become(ModelState.READY)
+
+    async def _unload(self) -> None:
+        try:
+            await self._give_up(StateConflict(f"{self.model} was unloaded while it was loading"))
+            async with self._turn:
+                if self.state is not ModelState.STOPPED:
+                    await self._land()
+        finally:
+            self._unloading = None
+
+    async def _land(self) -> None:
+        self._become(ModelState.STOPPING)
+        try:
+            await self._idle.wait()
+            await self._free()
+        except OracError as error:
+            self._fail(error)
+            raise
+        self._become(ModelState.STOPPED)
+
+    async def _verify(self) -> None:
+        request = GenerateRequest(
+            self.model,
+            messages=CANARY,
+            options=GenerateOptions(max_tokens=1, temperature=0.0),
+        )
+        try:
+            async with (
+                asyncio.timeout(self.limits.verify_s),
+                aclosing(self.instance.generate(request)) as stream,
+            ):
+                async for _ in stream:
+                    pass
+        except TimeoutError:
+            raise BackendError(
+                f"{self.model} was loaded, but gave no token within {self.limits.verify_s:g} s",
+                instance=self.instance.name,
+                operation="load",
+            ) from None
+
+    async def _crash(self, error: BaseException) -> None:
+        """Leave nothing behind of a load that failed or was given up."""
+        try:
+            await self._free()
+        except OracError as second:
+            error.add_note(f"and freeing its memory failed: {second}")
+        if isinstance(error, OracError):
+            self._fail(error)
+        else:
+            self._become(ModelState.STOPPING)
+            self._become(ModelState.STOPPED)
+
+    async def _free(self) -> None:
+        try:
+            async with asyncio.timeout(self.limits.unload_s):
+                await self.instance.unload(self.model)
+        except TimeoutError:
+            raise BackendError(
+                f"the engine did not free {self.model} within {self.limits.unload_s:g} s; "
+                "restart the engine to get the memory back",
+                instance=self.instance.name,
+                operation="unload",
+            ) from None
+
+    def _stop_answers(self, reason: OracError) -> None:
+        for ticket in tuple(self._running):
+            ticket.stop(reason)
+
+    def _become(self, state: ModelState) -> None:
+        self.state = follow(self.state, state)
+        self.reason = None
+
+    def _fail(self, error: OracError) -> None:
+        self.state = follow(self.state, ModelState.FAILED)
+        self.reason = str(error)
+
+
+def refuse_other_options(asked: LoadRequest, given: LoadRequest | LoadedInfo, how: str) -> None:
+    """Refuse to pass a model loaded one way for one asked for in another.
+
+    Raises:
+        StateConflict: naming each option that differs.
+    """
+    differing = [
+        f"{name} {was} instead of {wanted}"
+        for name in ("context_length", "gpu_layers", "parallel")
+        if (wanted := getattr(asked, name)) is not None
+        and (was := getattr(given, name)) is not None
+        and was != wanted
+    ]
+    if differing:
+        raise StateConflict(
+            f"{asked.model} {how} with {', '.join(differing)}; unload it first, then load it anew",
+        )

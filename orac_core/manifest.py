@@ -130,7 +130,7 @@ def parse(data: object, source: str) -> Manifest:
     Raises:
         ConfigurationError: naming every mistake with its place.
     """
-    manifest = structure(data, Manifest, source)
+    manifest: Manifest = structure(data, Manifest, source)
     if manifest.profiles and manifest.profile not in manifest.profiles:
         known = ", ".join(sorted(manifest.profiles))
         raise ConfigurationError(f"{source}: no profile {manifest.profile!r}; there are: {known}")

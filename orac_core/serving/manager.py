@@ -74,8 +74,8 @@ class ModelManager:
     backends: Backends
     plugins: Plugins
     files: ModelFiles
-    names: Names = Names()
-    limits: Limits = Limits()
+    names: Names = field(factory=Names)
+    limits: Limits = field(factory=Limits)
     context_lengths: Mapping[str, int] = field(factory=dict)
     wall: Callable[[], float] = time.time
     closing: bool = field(default=False, init=False)

@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import ModelFileInvalid
 from .foreign import HEAD_BYTES, foreign
 from .header import GgufHeader, described
-from .malformed import Malformed
+from .malformed import Malformed, fault
 from .metadata import Metadata
 from .tensors import TensorTable
 from .window import Window, opened, read_at
@@ -39,6 +39,8 @@ def read_header(path: Path) -> GgufHeader:
             return _header(window)
     except Malformed as error:
         raise ModelFileInvalid(path, str(error)) from error
+    except OSError as error:
+        raise ModelFileInvalid(path, fault(error)) from error
 
 
 def _header(window: Window) -> GgufHeader:

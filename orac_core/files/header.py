@@ -8,7 +8,7 @@ import re
 from attrs import frozen
 
 from .ggml_types import FILE_TYPES
-from .malformed import Malformed
+from .malformed import Malformed, printing
 from .metadata import Metadata, Text
 from .tensors import TensorTable
 
@@ -160,10 +160,7 @@ def _shown(keys: Metadata, key: str) -> str | None:
     raw = keys.text(key, _NAME_BYTES)
     if not raw:
         return None
-    text = raw.decode(errors="replace")[:_SHOWN_NAME]
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
+    return printing(raw.decode(errors="replace")[:_SHOWN_NAME])
 
 
 def _amount(keys: Metadata, key: str) -> int | None:

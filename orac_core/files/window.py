@@ -4,7 +4,6 @@ No length that the file declares is ever allocated: it is compared with the byte
 first, and what is skipped is never read.
 """
 
-import errno
 import os
 import stat
 import struct
@@ -21,14 +20,6 @@ _HEADER_BYTES = 256 * 1024**2  # the largest real headers have some 30 MB
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
-
-
-_FAULTS = {
-    errno.ENOENT: "the file is gone",
-    errno.EACCES: "permission denied: the user ORAC runs as may not read it",
-    errno.EPERM: "permission denied: the user ORAC runs as may not read it",
-    errno.ELOOP: "a symbolic link that leads back to itself",
-}
 
 
 def read_at(descriptor: int, position: int, count: int) -> bytes:
@@ -48,18 +39,15 @@ def opened(path: Path) -> Iterator["Window"]:
     """Open a file for reading, for as long as the context lasts.
 
     Raises:
-        Malformed: It is no regular file, or cannot be opened or read.
+        Malformed: It is no regular file.
+        OSError: The system does not let it be opened or read.
     """
+    # A named pipe that nobody writes to would block without O_NONBLOCK.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        # A named pipe that nobody writes to would block without O_NONBLOCK.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            yield Window(descriptor, _size(descriptor))
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        fault = _FAULTS.get(error.errno or 0, f"cannot be read: {error.strerror}")
-        raise Malformed(fault) from error
+        yield Window(descriptor, _size(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def _size(descriptor: int) -> int:

@@ -1,0 +1,166 @@
+"""The models on the disk, looked at anew for each question and remembered where nothing changed."""
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from attrs import define, field, frozen
+
+from ..errors import ModelFileInvalid
+from . import integrity
+from .folder import Contents, FileSet, find
+from .header import GgufHeader
+from .malformed import printing
+from .model_file import ModelFile
+from .names import look_up, named
+from .paths import Place
+from .remembered import Digests, FileState, Headers
+
+_UNPRINTABLE = "its name has characters that do not print; rename it"
+
+
+@frozen
+class LookedAt:
+    """What a search found in one place.
+
+    Attributes:
+        place: The place.
+        exists: Whether it is a folder that can be looked into.
+        models: Number of models in it; a split one counts once.
+        note: Why there are none, or not all.
+        found: The model that was asked for, when it is here.
+        shadowed: Files that have no id, as both their names were taken before them.
+    """
+
+    place: Place
+    exists: bool
+    models: int
+    note: str | None
+    found: ModelFile | None
+    shadowed: tuple[Path, ...]
+
+
+@frozen
+class _Scan:
+    contents: tuple[Contents, ...]
+    models: dict[str, ModelFile]
+    shadowed: tuple[FileSet, ...]
+
+
+@define(eq=False)
+class ModelFiles:
+    """The models on a search path.
+
+    Each question looks at the folders again, in a thread, so files that appear, change or vanish
+    are noticed without a restart; headers and checksums of files that stayed the same are
+    remembered. Questions that come at the same time share one look.
+
+    Attributes:
+        places: Where to look, in order.
+        checksums: Model id, with the ending ``.gguf`` or without → what its files must hash to.
+    """
+
+    places: tuple[Place, ...]
+    checksums: Mapping[str, str] = field(factory=dict)
+    _headers: Headers = field(factory=Headers, init=False)
+    _digests: Digests = field(factory=Digests, init=False)
+    _next_scan: asyncio.Task[_Scan] | None = field(default=None, init=False)
+    _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    async def all(self) -> tuple[ModelFile, ...]:
+        """Return every model, the unusable ones with their problem, in the order of the places."""
+        return tuple((await self._scanned()).models.values())
+
+    async def find(self, name: str) -> ModelFile | None:
+        """Return the model of that id, with the ending ``.gguf`` or without; None for none."""
+        return look_up((await self._scanned()).models, name)
+
+    async def validate(self, model: ModelFile, checksum: str | None = None) -> None:
+        """Return when the model's files are there, readable and whole.
+
+        Args:
+            model: What `find` or `all` returned.
+            checksum: What the files must hash to, in one of the forms of `integrity.check`;
+                None for the one in ``checksums``. The first time reads the whole model.
+
+        Raises:
+            ModelFileInvalid: They are not; the problem says what is wrong.
+        """
+        wanted = checksum or look_up(self.checksums, model.id)
+        await asyncio.to_thread(self._validate, model, wanted)
+
+    async def looked_at(self, name: str) -> tuple[LookedAt, ...]:
+        """Return what the search for a model found in each place, in order; for the doctor."""
+        scan = await self._scanned()
+        found = look_up(scan.models, name)
+        return tuple(_looked_at(contents, scan, found) for contents in scan.contents)
+
+    async def _scanned(self) -> _Scan:
+        """Join the scan that has not begun yet; one that has might already miss a new file."""
+        if self._next_scan is None:
+            self._next_scan = asyncio.create_task(self._in_turn())
+        # The scan is for all who wait: it outlives the one who began it.
+        return await asyncio.shield(self._next_scan)
+
+    async def _in_turn(self) -> _Scan:
+        async with self._turn:
+            self._next_scan = None
+            return await asyncio.to_thread(self._scan)
+
+    def _scan(self) -> _Scan:
+        self._headers.begin_scan()
+        contents = tuple(find(place) for place in self.places)
+        table, shadowed = named(file_set for found in contents for file_set in found.file_sets)
+        models = {id_: _model(id_, found, self._headers) for id_, found in table.items()}
+        return _Scan(contents, models, shadowed)
+
+    def _validate(self, model: ModelFile, checksum: str | None) -> None:
+        if not model.path.name.isprintable():
+            raise ModelFileInvalid(Path(printing(model.path.name)), _UNPRINTABLE)
+        integrity.check(model.parts, checksum, self._digests.of)
+
+
+def _model(id_: str, file_set: FileSet, headers: Headers) -> ModelFile:
+    header, problem = _judged(file_set, headers)
+    found = list(_found(file_set.parts))
+    return ModelFile(
+        id=id_,
+        path=file_set.parts[0],
+        parts=file_set.parts,
+        size_bytes=sum(state.size_bytes for state in found),
+        modified_at=max((state.modified_ns for state in found), default=0) / 1e9,
+        header=header,
+        problem=problem,
+        place=file_set.place,
+    )
+
+
+def _judged(file_set: FileSet, headers: Headers) -> tuple[GgufHeader | None, str | None]:
+    """Return the header of a model and what speaks against it."""
+    first, *others = file_set.parts
+    if not first.name.isprintable():
+        return None, _UNPRINTABLE
+    try:
+        header = integrity.joined(file_set.parts, [headers.of(part) for part in file_set.parts])
+    except ModelFileInvalid as error:
+        return None, str(error) if error.path in others else error.problem
+    return header, integrity.unservable(header)
+
+
+def _found(parts: tuple[Path, ...]) -> Iterator[FileState]:
+    for part in parts:
+        with suppress(ModelFileInvalid):  # its problem says that it is gone
+            yield FileState.of(part)
+
+
+def _looked_at(contents: Contents, scan: _Scan, found: ModelFile | None) -> LookedAt:
+    here = found if found and found.place == contents.place else None
+    return LookedAt(
+        place=contents.place,
+        exists=contents.exists,
+        models=len(contents.file_sets),
+        note=contents.note,
+        found=here,
+        shadowed=tuple(it.parts[0] for it in scan.shadowed if it.place == contents.place),
+    )

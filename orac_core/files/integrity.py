@@ -1,0 +1,145 @@
+"""Whether a model's files are there, readable and whole, and whether they are the right ones."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from attrs import evolve
+
+from ..errors import ModelFileInvalid
+from .gguf import read_header
+from .header import GgufHeader
+from .malformed import Malformed, fault, quoted
+from .parts import PartName, first_missing
+from .window import opened
+
+_DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
+_SHOWN_DIGITS = 8
+
+_NOT_SERVABLE = {
+    "clip": "a vision projector for another model; it cannot answer by itself",
+    "mmproj": "a vision projector for another model; it cannot answer by itself",
+    "adapter": "a LoRA adapter for another model; it cannot answer by itself",
+    "imatrix": "an importance matrix for quantizing; it is no model",
+}
+
+
+def digest(parts: Sequence[Path], algorithm: str) -> str:
+    """Return the hash of the files put together, in hexadecimal digits.
+
+    Raises:
+        ModelFileInvalid: A file cannot be read.
+    """
+    total = hashlib.new(algorithm, usedforsecurity=False)
+    for part in parts:
+        try:
+            with opened(part) as window, open(window.descriptor, "rb", closefd=False) as file:
+                hashlib.file_digest(file, lambda: total)
+        except Malformed as error:
+            raise ModelFileInvalid(part, str(error)) from error
+        except OSError as error:
+            raise ModelFileInvalid(part, fault(error)) from error
+    return total.hexdigest()
+
+
+def check(
+    parts: Sequence[Path],
+    checksum: str | None = None,
+    digest: Callable[[Sequence[Path], str], str] = digest,
+) -> GgufHeader:
+    """Return the header of a model whose files are there, readable and whole.
+
+    It blocks, with a checksum for as long as reading the whole model takes: call it in a thread.
+
+    Args:
+        parts: The model's files in order; of a split model those that were found.
+        checksum: What the files must hash to, as ``sha256:<hex>``, ``sha1:<hex>`` or
+            ``md5:<hex>``; that of a split model is that of its parts put together.
+        digest: Computes the hash, or remembers it.
+
+    Raises:
+        ModelFileInvalid: They are not; the problem says what is wrong.
+    """
+    header = joined(parts, [read_header(part) for part in parts])
+    problem = unservable(header)
+    if problem:
+        raise ModelFileInvalid(parts[0], problem)
+    if checksum is not None:
+        algorithm, wanted = _expected(parts[0], checksum)
+        _compare(parts[0], algorithm, wanted, digest(parts, algorithm))
+    return header
+
+
+def unservable(header: GgufHeader) -> str | None:
+    """Return why a whole file still is nothing that answers; None when it may."""
+    if header.tensor_count == 0:
+        return "it has no tensors"
+    return _NOT_SERVABLE.get(header.architecture or "") or _NOT_SERVABLE.get(header.kind or "")
+
+
+def joined(parts: Sequence[Path], headers: Sequence[GgufHeader]) -> GgufHeader:
+    """Return the header of the whole model: the first part's, with the amounts of all.
+
+    Raises:
+        ModelFileInvalid: A part is missing or of another model.
+    """
+    _require_parts(parts)
+    for part, header in zip(parts, headers, strict=True):
+        _require_place(part, header)
+    return _sum(headers)
+
+
+def _expected(path: Path, checksum: str) -> tuple[str, str]:
+    """Return the algorithm and the hexadecimal digits of a checksum."""
+    algorithm, _, digits = checksum.partition(":")
+    length = _DIGITS.get(algorithm)
+    if length is None or not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", digits):
+        raise ModelFileInvalid(
+            path,
+            f"the checksum {quoted(checksum)} it should have is none;"
+            " expected sha256:, sha1: or md5: and hexadecimal digits",
+        )
+    return algorithm, digits.lower()
+
+
+def _compare(path: Path, algorithm: str, wanted: str, found: str) -> None:
+    if found != wanted:
+        raise ModelFileInvalid(
+            path,
+            f"checksum {algorithm}: expected {wanted[:_SHOWN_DIGITS]}…,"
+            f" found {found[:_SHOWN_DIGITS]}…; download the file again or correct the manifest",
+        )
+
+
+def _require_parts(parts: Sequence[Path]) -> None:
+    missing = first_missing(parts)
+    if missing:
+        raise ModelFileInvalid(
+            parts[0], f"part {missing.number} of {missing.count} is missing ({missing})"
+        )
+
+
+def _require_place(part: Path, header: GgufHeader) -> None:
+    """Raise `ModelFileInvalid` when a file's name and header say different parts."""
+    name = PartName.of(part)
+    named = (name.number, name.count) if name and name.count > 1 else (1, 1)
+    said = ((header.split_no or 0) + 1, header.split_count or 1)
+    if named != said:
+        raise ModelFileInvalid(
+            part,
+            f"by its header it is part {said[0]} of {said[1]} of a model,"
+            f" by its name part {named[0]} of {named[1]}",
+        )
+
+
+def _sum(headers: Sequence[GgufHeader]) -> GgufHeader:
+    first = headers[0]
+    return evolve(
+        first,
+        parameters=sum(header.parameters for header in headers),
+        tensor_count=sum(header.tensor_count for header in headers),
+        tensor_bytes=sum(header.tensor_bytes for header in headers),
+        needed_bytes=sum(header.needed_bytes for header in headers),
+        quantization=next((it.quantization for it in headers if it.quantization), None),
+    )

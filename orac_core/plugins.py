@@ -88,6 +88,10 @@ class Plugins:
         Raises:
             PluginError: when the backend lacks a hook, misspells one, or can not be registered.
         """
+        if type(backend).__hash__ is None:
+            raise PluginError(
+                f"{name}: {type(backend).__name__} is not hashable; declare it @define(eq=False)",
+            )
         manager = _manager()
         _register(manager, backend, f"backend {name}")
         lacking = [hook for hook in REQUIRED if not getattr(manager.hook, hook).get_hookimpls()]
@@ -224,10 +228,6 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
     try:
         manager.register(plugin, name)
         manager.check_pending()
-    except TypeError as error:
-        raise PluginError(
-            f"{name}: {type(plugin).__name__} is not hashable; declare it @define(eq=False)",
-        ) from error
     except (pluggy.PluginValidationError, ValueError) as error:
         raise PluginError(f"{name}: {error}") from error
 
@@ -235,6 +235,8 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
 def _kinds(name: str, module: object) -> tuple[BackendKind, ...]:
     manager = _manager()
     _register(manager, module, name)
+    if not manager.get_hookcallers(module):
+        raise PluginError("it implements no hook; mark its functions with @hookimpl")
     for operation in REQUIRED:
         for impl in getattr(manager.hook, operation).get_hookimpls():
             if not impl.wrapper:

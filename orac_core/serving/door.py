@@ -69,11 +69,9 @@ def run(
     prompt: str,
     model: str,
     *,
-    system: str | None = None,
     options: GenerateOptions | None = None,
     manifest: Manifest | Path | None = None,
     models_dir: Path | None = None,
-    deadline_s: float | None = None,
 ) -> Answer:
     """Answer one prompt from a script: load *model*, ask it, unload it.
 
@@ -87,12 +85,15 @@ def run(
     """
     if not prompt:
         raise InvalidRequest("the prompt is empty; say what to answer")
-    turns = ((Message("system", system),) if system else ()) + (Message("user", prompt),)
-    request = GenerateRequest(model, turns, options=options or GenerateOptions())
+    request = GenerateRequest(
+        model,
+        messages=(Message("user", prompt),),
+        options=options or GenerateOptions(),
+    )
 
     async def ask() -> Answer:
         async with open_manager(manifest, models_dir=models_dir) as manager:
-            return await manager.answer(request, deadline_s=deadline_s)
+            return await manager.answer(request)
 
     return asyncio.run(ask())
 

@@ -309,6 +309,7 @@ class ModelManager:
     async def _survey(self) -> tuple[list[ServedModel], dict[str, OracError]]:
         """Ask every backend for its models; return them, and why others are silent."""
         instances = list(self.backends.open.values())
+        as_of = {key: slot.changes for key, slot in self._slots.items()}
         answers = await asyncio.gather(*(self._ask(each.models()) for each in instances))
         reports: dict[str, list[ModelInfo]] = {}
         silent: dict[str, OracError] = {}
@@ -318,7 +319,7 @@ class ModelManager:
             else:
                 reports[instance.name] = answer
         self._remember(reports)
-        return self._listing(reports), silent
+        return self._listing(reports, as_of), silent
 
     def _remember(self, reports: Mapping[str, list[ModelInfo]]) -> None:
         self._available = {
@@ -329,21 +330,25 @@ class ModelManager:
             if key[1] not in self._available[key[0]]:
                 del self._slots[key]
 
-    def _listing(self, reports: Mapping[str, list[ModelInfo]]) -> list[ServedModel]:
+    def _listing(
+        self, reports: Mapping[str, list[ModelInfo]], as_of: Mapping[tuple[str, str], int]
+    ) -> list[ServedModel]:
         roles = self.names.table(self._available)
-        return [
-            self._served(name, info, roles.get((name, info.id), ()))
-            for name, infos in reports.items()
-            for info in infos
-        ]
+        listing = []
+        for name, infos in reports.items():
+            for info in infos:
+                key = name, info.id
+                slot = self._slot(key)
+                known = slot.reported(info, as_of.get(key, 0))
+                kind, used = self.backends.kinds[name], slot.last_used_at
+                listing.append(ServedModel(known, name, kind, roles.get(key, ()), used))
+        return listing
 
-    def _served(self, name: str, info: ModelInfo, roles: tuple[str, ...]) -> ServedModel:
-        slot = self._slots.get((name, info.id))
+    def _slot(self, key: tuple[str, str]) -> Slot:
+        slot = self._slots.get(key)
         if slot is None:
-            slot = Slot(self.backends.open[name], info.id, self.limits)
-            self._slots[name, info.id] = slot
-        kind = self.backends.kinds[name]
-        return ServedModel(slot.reported(info), name, kind, roles, slot.last_used_at)
+            slot = self._slots[key] = Slot(self.backends.open[key[0]], key[1], self.limits)
+        return slot
 
     async def _ask(self, question: Awaitable[Any]) -> Any:
         """Return the answer, or the error it ended with."""

@@ -40,6 +40,7 @@ class Slot:
         state: The last state that was reached or is being reached.
         reason: Why it is ``failed``.
         last_used_at: When its last answer began, in seconds since 1970.
+        changes: Number of changes of state so far; tells an old report from a fresh one.
         admission: Its queue.
     """
 
@@ -49,6 +50,7 @@ class Slot:
     state: ModelState = ModelState.STOPPED
     reason: str | None = None
     last_used_at: float | None = None
+    changes: int = 0
     admission: Admission = field(init=False)
     _flight: Flight | None = field(default=None, init=False)
     _unloading: asyncio.Task[None] | None = field(default=None, init=False)
@@ -65,15 +67,22 @@ class Slot:
         """Whether nothing would be lost if the slot were forgotten."""
         return self.state is ModelState.STOPPED and self._idle.is_set() and not self._flight
 
-    def reported(self, info: ModelInfo) -> ModelInfo:
+    def reported(self, info: ModelInfo, as_of: int) -> ModelInfo:
         """Return *info*, the engine's own report, with what only the slot knows.
 
         The engine is the truth about what is loaded, so a slot that believed otherwise learns it
-        here. A load or unload in flight, and the reason of a failure, only the slot knows.
+        here. A load or unload in flight, and the reason of a failure, only the slot knows. A report
+        that was asked for before the slot's last change teaches it nothing.
+
+        Args:
+            info: The report.
+            as_of: What ``changes`` was when the engine was asked.
         """
         if self.state in IN_FLIGHT:
             return evolve(info, state=self.state)
         if self.state is ModelState.FAILED and info.state is ModelState.STOPPED:
+            return evolve(info, state=self.state, state_reason=self.reason)
+        if as_of != self.changes:
             return evolve(info, state=self.state, state_reason=self.reason)
         if info.state not in IN_FLIGHT:
             self.state, self.reason = info.state, info.state_reason
@@ -238,9 +247,10 @@ class Slot:
     def _become(self, state: ModelState) -> None:
         self.state = follow(self.state, state)
         self.reason = None
+        self.changes += 1
 
     def _fail(self, error: OracError) -> None:
-        self.state = follow(self.state, ModelState.FAILED)
+        self._become(ModelState.FAILED)
         self.reason = str(error)
 
 

@@ -1,0 +1,78 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orac_core.serving.names import Names, Target
+
+AVAILABLE = {
+    "local": ["Qwen3-0.6B-Q4_K_M", "shared", "sub/deep.GGUF", "odd/name"],
+    "ollama": ["tinyllama:latest", "shared", "odd/name"],
+}
+
+
+def test_a_bare_id_means_the_instance_that_has_it():
+    assert Names().resolve("tinyllama:latest", AVAILABLE) == Target("ollama", "tinyllama:latest")
+
+
+def test_where_two_instances_have_it_the_manifests_order_decides():
+    assert Names().resolve("shared", AVAILABLE) == Target("local", "shared")
+
+
+def test_an_instance_before_the_slash_decides():
+    assert Names().resolve("ollama/shared", AVAILABLE) == Target("ollama", "shared")
+
+
+def test_an_id_may_itself_hold_a_slash():
+    assert Names().resolve("odd/name", AVAILABLE) == Target("local", "odd/name")
+    assert Names().resolve("ollama/odd/name", AVAILABLE) == Target("ollama", "odd/name")
+
+
+def test_the_ending_gguf_is_optional():
+    assert Names().resolve("shared.gguf", AVAILABLE) == Target("local", "shared")
+    assert Names().resolve("local/shared.GGUF", AVAILABLE) == Target("local", "shared")
+    assert Names().resolve("sub/deep.GGUF", AVAILABLE) == Target("local", "sub/deep.GGUF")
+
+
+def test_a_role_comes_before_a_model_of_the_same_name_and_is_named_in_the_target():
+    names = Names(roles={"shared": "tinyllama:latest"})
+    assert names.resolve("shared", AVAILABLE) == Target("ollama", "tinyllama:latest", "shared")
+
+
+def test_a_role_may_mean_an_alias():
+    names = Names(roles={"general": "small"}, aliases={"small": "ollama/shared"})
+    assert names.resolve("general", AVAILABLE) == Target("ollama", "shared", "general")
+
+
+def test_names_that_mean_each_other_end():
+    names = Names(roles={"a": "b"}, aliases={"b": "a"})
+    assert names.resolve("a", AVAILABLE) is None
+
+
+def test_nothing_is_found_for_a_name_nobody_has():
+    for name in ("", "/", "..", "../shared", "/etc/passwd", "shared\0", "local/", "SHARED"):
+        assert Names().resolve(name, AVAILABLE) is None
+
+
+def test_the_table_lists_the_names_that_stand_for_each_model():
+    names = Names(roles={"general": "shared", "gone": "nothing"}, aliases={"s": "local/shared"})
+    assert names.table(AVAILABLE) == {("local", "shared"): ("general", "s")}
+
+
+ids = st.text(min_size=1, max_size=8)
+
+
+@given(
+    st.text(max_size=20),
+    st.dictionaries(ids, ids, max_size=3),
+    st.dictionaries(ids, ids, max_size=3),
+    st.dictionaries(ids.filter(lambda name: "/" not in name), st.lists(ids, max_size=4)),
+)
+def test_what_is_found_is_always_one_of_what_there_is(name, roles, aliases, available):
+    target = Names(roles, aliases).resolve(name, available)
+    assert target is None or target.model in available[target.instance]
+
+
+@given(st.dictionaries(ids.filter(lambda name: "/" not in name), st.lists(ids, max_size=4)))
+def test_instance_and_model_always_mean_that_model(available):
+    for instance, models in available.items():
+        for model in models:
+            assert Names().resolve(f"{instance}/{model}", available) == Target(instance, model)

@@ -1,0 +1,143 @@
+"""A backend whose every move a test decides: for what a real engine can not be made to do."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+from attrs import define, field, frozen
+
+from orac_core import (
+    BackendKind,
+    BackendUnavailable,
+    Chunk,
+    GenerateRequest,
+    Host,
+    InstanceHealth,
+    LoadedInfo,
+    LoadProgress,
+    LoadRequest,
+    ModelInfo,
+    ModelNotFound,
+    ModelState,
+    Plugins,
+    Usage,
+    hookimpl,
+)
+
+
+@frozen
+class ScriptedSettings:
+    models: tuple[str, ...] = ("small", "large")
+
+
+@define(eq=False)
+class ScriptedBackend:
+    """Serves its models from nothing, and counts what it is asked to do.
+
+    ``gates`` hold it up: while the event of a step is clear, that step waits. ``failures`` hold
+    the error that a step raises.
+    """
+
+    settings: ScriptedSettings = field(factory=ScriptedSettings)
+    words: tuple[str, ...] = ("one ", "two ", "three")
+    loaded: dict[str, LoadRequest] = field(factory=dict)
+    calls: list[tuple[str, str]] = field(factory=list)
+    gates: dict[str, asyncio.Event] = field(factory=dict)
+    failures: dict[str, Exception] = field(factory=dict)
+    reached: dict[str, asyncio.Event] = field(factory=dict)
+    generating: int = 0
+    closed_early: int = 0
+    down: bool = False
+
+    def hold(self, step: str) -> asyncio.Event:
+        """Make *step* wait until the event returned is set."""
+        self.gates[step] = asyncio.Event()
+        self.reached[step] = asyncio.Event()
+        return self.gates[step]
+
+    async def _pass(self, step: str) -> None:
+        if step in self.reached:
+            self.reached[step].set()
+        if step in self.gates:
+            await self.gates[step].wait()
+        if step in self.failures:
+            raise self.failures[step]
+
+    @hookimpl
+    async def models(self) -> list[ModelInfo]:
+        await self._pass("models")
+        if self.down:
+            raise BackendUnavailable("the engine is not running; start it")
+        return [self._info(name) for name in self.settings.models]
+
+    def _info(self, name: str) -> ModelInfo:
+        request = self.loaded.get(name)
+        if request is None:
+            return ModelInfo(name)
+        loaded = LoadedInfo(request.context_length or 512, 0, request.parallel or 1, 1000)
+        return ModelInfo(name, ModelState.READY, loaded=loaded)
+
+    @hookimpl
+    async def load(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
+        self.calls.append(("load", request.model))
+        if request.model not in self.settings.models:
+            raise ModelNotFound(request.model)
+        yield LoadProgress("read", 0, 100)
+        await self._pass("load")
+        yield LoadProgress("read", 100, 100)
+        yield LoadProgress("start")
+        self.loaded[request.model] = request
+
+    @hookimpl
+    async def unload(self, model: str) -> None:
+        self.calls.append(("unload", model))
+        await self._pass("unload")
+        self.loaded.pop(model, None)
+
+    @hookimpl
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
+        canary = request.options.max_tokens == 1
+        self.calls.append(("canary" if canary else "generate", request.model))
+        if request.model not in self.loaded:
+            raise BackendUnavailable(f"{request.model} is not loaded")
+        self.generating += 1
+        finished = False
+        try:
+            await self._pass("canary" if canary else "first")
+            for count, word in enumerate(self.words):
+                yield Chunk(word)
+                await self._pass("canary" if canary else f"word {count}")
+            finished = True
+            yield Chunk(done=True, finish_reason="stop", usage=Usage(2, len(self.words), 0))
+        finally:
+            self.generating -= 1
+            self.closed_early += not finished
+
+    @hookimpl
+    async def health(self) -> InstanceHealth:
+        await self._pass("health")
+        return InstanceHealth(not self.down, "down" if self.down else "", version="1")
+
+    def count(self, step: str) -> int:
+        return sum(call[0] == step for call in self.calls)
+
+
+def plugins(*backends: ScriptedBackend) -> Plugins:
+    """Return plugins that offer the kind ``scripted``, which opens *backends* one after another."""
+    waiting = list(backends)
+
+    @asynccontextmanager
+    async def open_scripted(settings: ScriptedSettings, host: Host) -> AsyncIterator[object]:
+        backend = waiting.pop(0)
+        if settings != ScriptedSettings():
+            backend.settings = settings
+        yield backend
+
+    @hookimpl
+    def backend_kinds() -> list[BackendKind]:
+        return [BackendKind("scripted", ScriptedSettings, open_scripted)]
+
+    found = Plugins()
+    found.register("scripted", SimpleNamespace(backend_kinds=backend_kinds))
+    return found

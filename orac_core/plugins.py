@@ -29,12 +29,21 @@ T = TypeVar("T")
 
 @frozen
 class Plugin:
-    """A plugin that was found: its module, and where it came from."""
+    """A plugin that was found: its module, where it came from, and what it does.
+
+    Attributes:
+        name: Of its entry point.
+        module: The module.
+        distribution: Name of the package that brought it, if that is known.
+        kinds: The kinds of backend it offers.
+        wraps: The hooks it wraps.
+    """
 
     name: str
     module: object
     distribution: str | None
     kinds: tuple[BackendKind, ...]
+    wraps: tuple[str, ...]
 
 
 @define(eq=False)
@@ -75,11 +84,11 @@ class Plugins:
         """
         if name in self.plugins:
             raise PluginError(f"there is a plugin named {name!r} already; rename the entry point")
-        kinds = _kinds(name, module)
+        kinds, wraps = _offered(name, module)
         for kind in kinds:
             if kind.name in self.kinds:
                 raise PluginError(f"the kind {kind.name!r} is taken by another plugin")
-        self.plugins[name] = Plugin(name, module, distribution, kinds)
+        self.plugins[name] = Plugin(name, module, distribution, kinds, wraps)
         self.kinds |= {kind.name: kind for kind in kinds}
 
     def bind(self, name: str, backend: object) -> "Instance":
@@ -232,12 +241,14 @@ def _register(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
         raise PluginError(f"{name}: {error}") from error
 
 
-def _kinds(name: str, module: object) -> tuple[BackendKind, ...]:
+def _offered(name: str, module: object) -> tuple[tuple[BackendKind, ...], tuple[str, ...]]:
+    """Return the kinds that a plugin offers, and the hooks that it wraps."""
     manager = _manager()
     _register(manager, module, name)
     if not manager.get_hookcallers(module):
         raise PluginError("it implements no hook; mark its functions with @hookimpl")
-    for operation in REQUIRED:
+    wraps = tuple(hook for hook in REQUIRED if getattr(manager.hook, hook).get_hookimpls())
+    for operation in wraps:
         for impl in getattr(manager.hook, operation).get_hookimpls():
             if not impl.wrapper:
                 raise PluginError(
@@ -248,7 +259,7 @@ def _kinds(name: str, module: object) -> tuple[BackendKind, ...]:
     for kind in kinds:
         if not isinstance(kind, BackendKind):
             raise PluginError(f"backend_kinds must name BackendKind, not {type(kind).__name__}")
-    return kinds
+    return kinds, wraps
 
 
 def _list_of_models(answer: object, instance: str) -> list[ModelInfo]:

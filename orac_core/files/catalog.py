@@ -87,8 +87,8 @@ class ModelFiles:
         Raises:
             ModelFileInvalid: They are not; the problem says what is wrong.
         """
-        wanted = checksum or look_up(self.checksums, model.id)
-        await asyncio.to_thread(self._validate, model, wanted)
+        named = self.checksums.get(model.id) or self.checksums.get(f"{model.id}.gguf")
+        await asyncio.to_thread(self._validate, model, checksum or named)
 
     async def looked_at(self, name: str) -> tuple[LookedAt, ...]:
         """Return what the search for a model found in each place, in order; for the doctor."""

@@ -4,11 +4,12 @@ Names of the keys: the GGUF specification and ``gguf.constants.Keys``.
 """
 
 import re
+from collections.abc import Iterator
 
 from attrs import frozen
 
 from .ggml_types import FILE_TYPES
-from .malformed import Malformed, printing
+from .malformed import Malformed, printing, quoted
 from .metadata import Metadata, Text
 from .tensors import TensorTable
 
@@ -97,7 +98,7 @@ def described(version: int, keys: Metadata, tensors: TensorTable, data_offset: i
     heads = keys.numbers(f"{prefix}.attention.head_count")
     kv_heads = keys.numbers(f"{prefix}.attention.head_count_kv") or heads
     has_template, suspicious = _chat_template(keys)
-    context_length = _amount(keys, f"{prefix}.context_length")
+    context_length = _positive(keys, f"{prefix}.context_length")
     return GgufHeader(
         version=version,
         architecture=architecture,
@@ -106,11 +107,11 @@ def described(version: int, keys: Metadata, tensors: TensorTable, data_offset: i
         parameters=tensors.parameters,
         quantization=_quantization(keys, tensors),
         context_length=context_length,
-        layers=_amount(keys, f"{prefix}.block_count"),
+        layers=_positive(keys, f"{prefix}.block_count"),
         heads=_most(heads),
         kv_heads=_most(kv_heads),
         kv_heads_by_layer=kv_heads if len(set(kv_heads)) > 1 else (),
-        embedding_length=_amount(keys, f"{prefix}.embedding_length"),
+        embedding_length=_positive(keys, f"{prefix}.embedding_length"),
         key_length=_amount(keys, f"{prefix}.attention.key_length"),
         value_length=_amount(keys, f"{prefix}.attention.value_length"),
         sliding_window=_amount(keys, f"{prefix}.attention.sliding_window"),
@@ -124,7 +125,7 @@ def described(version: int, keys: Metadata, tensors: TensorTable, data_offset: i
         needed_bytes=data_offset + tensors.end,
         split_no=split_no,
         split_count=split_count,
-        warnings=_warnings(context_length, architecture, suspicious=suspicious),
+        warnings=tuple(_warnings(architecture, context_length, tensors, suspicious=suspicious)),
     )
 
 
@@ -144,10 +145,10 @@ def _architecture(keys: Metadata, split_no: int | None) -> str | None:
         if split_no:
             return None
         raise Malformed("it does not say its architecture (general.architecture is missing)")
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise Malformed("general.architecture is not UTF-8") from error
+    name = raw.decode(errors="replace")
+    if not name.isprintable():
+        raise Malformed(f"general.architecture is {quoted(name)}, which does not print")
+    return name
 
 
 def _require_tensors(tensors: TensorTable, split_count: int | None) -> None:
@@ -161,6 +162,14 @@ def _shown(keys: Metadata, key: str) -> str | None:
     if not raw:
         return None
     return printing(raw.decode(errors="replace")[:_SHOWN_NAME])
+
+
+def _positive(keys: Metadata, key: str) -> int | None:
+    """Return a size that no model is without; llama.cpp crashes when one is 0."""
+    number = keys.whole_number(key)
+    if number == 0:
+        raise Malformed(f"{quoted(key)} is 0")
+    return number
 
 
 def _amount(keys: Metadata, key: str) -> int | None:
@@ -200,11 +209,15 @@ def _suspicious(keys: Metadata, name: str) -> bool:
 
 
 def _warnings(
-    context_length: int | None, architecture: str | None, *, suspicious: bool
-) -> tuple[str, ...]:
-    warnings = []
+    architecture: str | None,
+    context_length: int | None,
+    tensors: TensorTable,
+    *,
+    suspicious: bool,
+) -> Iterator[str]:
     if suspicious:
-        warnings.append("its chat template holds names that belong to attacks, as __class__ does")
+        yield "its chat template holds names that belong to attacks, as __class__ does"
     if architecture is not None and context_length is None:
-        warnings.append(f"it does not say its context length ({architecture}.context_length)")
-    return tuple(warnings)
+        yield f"it does not say its context length ({quoted(architecture + '.context_length')})"
+    if tensors.has_gaps:
+        yield "it has gaps between its tensors, which older engines refuse"

@@ -113,6 +113,11 @@ def _compare(path: Path, algorithm: str, wanted: str, found: str) -> None:
 
 
 def _require_parts(parts: Sequence[Path]) -> None:
+    name = PartName.of(parts[0])
+    if name and name.count > 1 and name.ending != ".gguf":
+        raise ModelFileInvalid(
+            parts[0], "engines find the parts of a split model only with the ending .gguf; rename"
+        )
     missing = first_missing(parts)
     if missing:
         raise ModelFileInvalid(

@@ -28,6 +28,7 @@ class TensorTable:
         parameters: Weights in all tensors.
         size_bytes: Bytes of all tensors, without the padding between them.
         end: Bytes from the start of the data part to the end of the last tensor.
+        has_gaps: Whether more than padding lies between two tensors.
     """
 
     alignment: int
@@ -35,6 +36,7 @@ class TensorTable:
     parameters: int = field(default=0, init=False)
     size_bytes: int = field(default=0, init=False)
     end: int = field(default=0, init=False)
+    has_gaps: bool = field(default=False, init=False)
     _names: set[str] = field(factory=set, init=False)
     _bytes_by_type: Counter[str] = field(factory=Counter, init=False)
 
@@ -82,14 +84,15 @@ class TensorTable:
             )
         if offset < self.end:
             raise Malformed(f"the tensor {quoted(name)} overlaps the one before it")
+        self.has_gaps |= offset - self.end >= self.alignment
         self.end = offset + size
 
 
 def _name(window: Window) -> str:
     length = window.u64()
     window.require(length)
-    if length > _MAX_NAME_BYTES:
-        raise Malformed(f"a tensor's name has {length} bytes; at most {_MAX_NAME_BYTES} fit")
+    if not 0 < length <= _MAX_NAME_BYTES:
+        raise Malformed(f"a tensor's name has {length} bytes; 1 to {_MAX_NAME_BYTES} fit")
     raw = window.take(length)
     try:
         return raw.decode()

@@ -1,0 +1,234 @@
+"""HTTP as a client: the only place that imports httpx.
+
+httpx speaks through aiohttp, whose connection pool and parser are many times faster than its own.
+No redirect is followed, so a key goes nowhere but to the server it is for, and no proxy is taken
+from the environment. Whatever goes wrong comes out as a `BackendError`.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Self, cast
+
+import aiohttp
+import httpx
+import httpx_aiohttp
+import orjson
+from attrs import define, frozen
+
+from orac_core import BackendError, BackendUnavailable, InvalidRequest
+
+_ALWAYS = {"accept-encoding": "identity", "user-agent": "orac"}
+_JSON = {"content-type": "application/json"}
+_MAX_CONNECTIONS = 1024
+
+
+@frozen
+class Reply:
+    """A whole answer of a server.
+
+    Attributes:
+        status: HTTP status.
+        body: At most as many bytes as were allowed.
+        server: Who sent it, for messages.
+    """
+
+    status: int
+    body: bytes
+    server: str
+
+    def json(self) -> Any:
+        """Return the body as JSON.
+
+        Raises:
+            BackendError: when it is none.
+        """
+        try:
+            return orjson.loads(self.body)
+        except ValueError as error:
+            raise BackendError(
+                f"{self.server} answered {self.status} with something that is not JSON; "
+                "is it the server that it is meant to be?",
+            ) from error
+
+
+@frozen(eq=False)
+class Stream:
+    """An answer of a server that is still arriving."""
+
+    status: int
+    server: str
+    _response: httpx.Response
+    _idle_s: float
+
+    async def reads(self) -> AsyncGenerator[bytes, None]:
+        """Yield the body as it arrives, cut wherever the network cut it.
+
+        Raises:
+            BackendUnavailable: when the connection breaks, or nothing comes for too long.
+        """
+        reads = cast("AsyncGenerator[bytes, None]", self._response.aiter_raw())
+        with _translating(self.server, self._idle_s):
+            async with aclosing(reads):
+                async for read in reads:
+                    yield read
+
+    async def whole(self, limit: int = 1 << 20) -> Reply:
+        """Read the rest.
+
+        Raises:
+            BackendError: when it is longer than *limit* bytes.
+        """
+        body = bytearray()
+        async with aclosing(self.reads()) as reads:
+            async for read in reads:
+                body += read
+                if len(body) > limit:
+                    raise BackendError(f"{self.server} answered with more than {limit} bytes")
+        return Reply(self.status, bytes(body), self.server)
+
+
+@define(eq=False)
+class HttpClient:
+    """Connections to one server.
+
+    Attributes:
+        server: What the server is called in messages.
+    """
+
+    server: str
+    _client: httpx.AsyncClient
+
+    @classmethod
+    def open(  # noqa: PLR0913 - named in every call but the first two
+        cls,
+        server: str,
+        base_url: str,
+        *,
+        socket: Path | None = None,
+        headers: Mapping[str, str] | None = None,
+        keep_alive: bool = True,
+        connect_s: float = 5.0,
+    ) -> Self:
+        """Make a client; nothing is connected yet. Must be called with an event loop running.
+
+        Args:
+            server: What the server is called in messages.
+            base_url: What paths are added to. With *socket* its host does not matter.
+            socket: Unix socket to connect to, instead of the host and port.
+            headers: Sent with each request: a key.
+            keep_alive: Whether connections are used again.
+            connect_s: Longest time to make a connection, or to wait for a free one.
+        """
+        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # spares httpx reading certificates
+        return cls(
+            server,
+            httpx.AsyncClient(
+                transport=httpx_aiohttp.AiohttpTransport(
+                    client=_session(socket, keep_alive=keep_alive), verify=unused
+                ),
+                base_url=base_url,
+                headers=_ALWAYS | dict(headers or {}),
+                follow_redirects=False,
+                trust_env=False,
+                timeout=httpx.Timeout(None, connect=connect_s, pool=connect_s),
+            ),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        timeout_s: float = 10.0,
+        limit: int = 16 << 20,
+    ) -> Reply:
+        """Ask, and read the whole answer, of at most *limit* bytes.
+
+        Raises:
+            BackendUnavailable: when the server can not be reached or is silent for too long.
+            BackendError: when the answer is too long.
+        """
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self.stream(method, path, json=json, idle_s=timeout_s) as stream,
+            ):
+                return await stream.whole(limit)
+        except TimeoutError as error:
+            raise _silent(self.server, timeout_s) from error
+
+    @asynccontextmanager
+    async def stream(
+        self, method: str, path: str, *, json: object = None, idle_s: float
+    ) -> AsyncIterator[Stream]:
+        """Ask, and let the answer arrive; leaving closes the connection if it has not ended.
+
+        Args:
+            method: HTTP method.
+            path: Added to the base address.
+            json: Sent as the body, unless it is None.
+            idle_s: Longest silence of the server.
+
+        Raises:
+            BackendUnavailable: when the server can not be reached or is silent for too long.
+            InvalidRequest: when *json* can not be written as JSON.
+        """
+        request = self._client.build_request(
+            method,
+            path,
+            content=None if json is None else _encoded(json),
+            headers=None if json is None else _JSON,
+        )
+        request.extensions["timeout"]["read"] = idle_s
+        with _translating(self.server, idle_s):
+            response = await self._client.send(request, stream=True)
+        try:
+            yield Stream(response.status_code, self.server, response, idle_s)
+        finally:
+            with _translating(self.server):
+                await response.aclose()
+
+
+def _session(socket: Path | None, *, keep_alive: bool) -> aiohttp.ClientSession:
+    connector: aiohttp.BaseConnector
+    if socket is not None:
+        connector = aiohttp.UnixConnector(
+            str(socket), force_close=not keep_alive, limit=_MAX_CONNECTIONS
+        )
+    else:
+        connector = aiohttp.TCPConnector(force_close=not keep_alive, limit=_MAX_CONNECTIONS)
+    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _encoded(json: object) -> bytes:
+    try:
+        return orjson.dumps(json)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
+
+
+@contextmanager
+def _translating(server: str, idle_s: float | None = None) -> Iterator[None]:
+    try:
+        yield
+    except httpx.ReadTimeout as error:
+        raise _silent(server, idle_s) from error
+    except httpx.ConnectError as error:
+        raise BackendUnavailable(f"cannot connect to {server}: {error}; is it running?") from error
+    except (httpx.HTTPError, aiohttp.ClientError) as error:
+        raise BackendUnavailable(
+            f"the connection to {server} broke: {str(error) or type(error).__name__}",
+        ) from error
+
+
+def _silent(server: str, idle_s: float | None) -> BackendUnavailable:
+    span = "too long" if idle_s is None else f"{idle_s:g} s"
+    return BackendUnavailable(f"{server} has been silent for {span}; it may hang")

@@ -1,0 +1,215 @@
+"""One child process: started, watched and stopped, with the last lines it wrote.
+
+The child leads a session of its own, so Ctrl-C in a terminal reaches ORAC alone, and ORAC decides
+when the child ends. Whatever it prints is kept, bounded, for the day it dies.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from attrs import define, field
+
+from orac_core import BackendError
+
+_TETHER = Path(__file__).with_name("_tether.py")
+_REAP_S = 10.0
+_DRAIN_S = 1.0
+_SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY")
+_OTHERS_SETTINGS = ("ORAC_", "LLAMA_")
+
+
+def child_environment() -> dict[str, str]:
+    """Return ORAC's environment without secrets, and without what would configure an engine."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_OTHERS_SETTINGS)
+        and not any(word in name.upper() for word in _SECRET_WORDS)
+    }
+
+
+def tethered(argv: Sequence[str]) -> tuple[str, ...]:
+    """Return the command that runs *argv* so that the kernel kills it when ORAC dies."""
+    return (sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *argv)
+
+
+@define(eq=False)
+class Tail:
+    """The last lines of an output, each of bounded length, control characters escaped."""
+
+    line_length: int = 400
+    _lines: deque[str] = field(factory=lambda: deque(maxlen=200), init=False)
+    _rest: bytes = field(default=b"", init=False)
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was read."""
+        *whole, rest = (self._rest + data).split(b"\n")
+        self._lines.extend(self._shown(line) for line in whole if line.strip())
+        # Four bytes a character are enough for any line that will be shown.
+        self._rest = rest[: 4 * self.line_length]
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All lines kept, the last one even when it was not ended."""
+        unfinished = (self._shown(self._rest),) if self._rest.strip() else ()
+        return (*self._lines, *unfinished)
+
+    def _shown(self, line: bytes) -> str:
+        text = line[: 4 * self.line_length].decode(errors="replace").strip()[: self.line_length]
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+@define(eq=False)
+class ChildProcess(asyncio.SubprocessProtocol):
+    """A process that ORAC started.
+
+    Attributes:
+        name: What it is called in messages.
+        tail: The last lines of its standard output and error.
+        on_exit: Called once, as soon as it has ended, for whatever reason.
+    """
+
+    name: str
+    tail: Tail = field(factory=Tail)
+    on_exit: Callable[[], None] = lambda: None
+    _transport: asyncio.SubprocessTransport | None = field(default=None, init=False)
+    _ended: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _drained: asyncio.Event = field(factory=asyncio.Event, init=False)
+
+    @classmethod
+    async def start(
+        cls,
+        name: str,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str],
+        stdin: bytes = b"",
+        on_exit: Callable[[], None] = lambda: None,
+    ) -> Self:
+        """Start *argv*, without a shell; its standard input gets *stdin* and stays open.
+
+        Raises:
+            BackendError: when it can not be started.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            transport, child = await loop.subprocess_exec(
+                lambda: cls(name, on_exit=on_exit),
+                *argv,
+                env=dict(environment),
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as error:
+            raise BackendError(f"cannot start {name} ({argv[0]}): {error}") from error
+        child._transport = transport  # noqa: SLF001 - one's own
+        pipe = transport.get_pipe_transport(0)
+        if isinstance(pipe, asyncio.WriteTransport):
+            pipe.write(stdin)
+        return child
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's
+        """Keep what it wrote; asyncio calls this."""
+        self.tail.feed(data)
+
+    def process_exited(self) -> None:
+        """Take note of its end; asyncio calls this."""
+        self._signal_group(signal.SIGKILL)  # whatever it started goes with it
+        self._ended.set()
+        self.on_exit()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """Take note that there is nothing more to read; asyncio calls this."""
+        self._drained.set()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._running_transport().get_pid()
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, or minus the signal that killed it; None while it runs."""
+        return self._running_transport().get_returncode()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended and is reaped."""
+        return self._ended.is_set()
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait for its end, but no longer than that; return whether it came.
+
+        What it wrote last has arrived by then, too.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ended.wait()
+        if self.ended:
+            with suppress(TimeoutError):  # a grandchild may hold on to the pipe
+                async with asyncio.timeout(_DRAIN_S):
+                    await self._drained.wait()
+        return self.ended
+
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """End it and return when it is gone; at once, unless it is given time to end by itself.
+
+        Raises:
+            BackendError: when the kernel does not let it go, as with a driver that hangs.
+        """
+        if grace_s and not self.ended:
+            self._signal_group(signal.SIGTERM)
+            await self.ended_within(grace_s)
+        self.kill()
+        gone = await self.ended_within(_REAP_S)
+        self._running_transport().close()
+        if not gone:
+            raise BackendError(
+                f"{self.name} (process {self.pid}) does not die; a driver may hang: "
+                "restart the machine to get its memory back",
+            )
+
+    def kill(self) -> None:
+        """Kill it without waiting."""
+        if not self.ended:
+            self._signal_group(signal.SIGKILL)
+
+    def memory_bytes(self) -> int | None:
+        """Return the memory it holds (resident set); None once it has ended."""
+        import psutil  # noqa: PLC0415 - 10 ms that only a loaded model costs
+
+        try:
+            return int(psutil.Process(self.pid).memory_info().rss)
+        except psutil.Error:
+            return None
+
+    def how_it_ended(self) -> str:
+        """Say how it ended, such as ``exit code 3`` or ``signal SIGSEGV``."""
+        code = self.returncode
+        if code is None:
+            return "no exit code"
+        if code >= 0:
+            return f"exit code {code}"
+        try:
+            return f"signal {signal.Signals(-code).name}"
+        except ValueError:
+            return f"signal {-code}"
+
+    def last_lines(self, count: int = 8) -> str:
+        """Return the last lines it wrote, joined by `` | ``."""
+        return " | ".join(self.tail.lines[-count:])
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def _running_transport(self) -> asyncio.SubprocessTransport:
+        if self._transport is None:
+            raise BackendError(f"{self.name} was not started")
+        return self._transport

@@ -1,0 +1,180 @@
+"""The backend of kind ``llamacpp``: one worker process for each model that is loaded."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+
+from attrs import define, field
+
+from orac_core import (
+    BackendError,
+    BackendUnavailable,
+    Chunk,
+    GenerateRequest,
+    Host,
+    InstanceHealth,
+    LoadProgress,
+    LoadRequest,
+    ModelFile,
+    ModelInfo,
+    ModelNotFound,
+    ModelState,
+    OracError,
+    hookimpl,
+)
+
+from .folder import socket_folder
+from .launch import EmbeddedEngine, Engine, ServerBinary
+from .listing import listed
+from .plan import Plan, plan
+from .settings import LlamaCppSettings
+from .worker_process import Worker
+
+
+@define(eq=False)
+class LlamaCppBackend:
+    """Serves the GGUF files that ORAC finds, each by a process of its own.
+
+    Attributes:
+        settings: From the manifest.
+        host: Lends the model files.
+        engine: What serves a model.
+        folder: For the sockets of the workers.
+    """
+
+    settings: LlamaCppSettings
+    host: Host
+    engine: Engine
+    folder: Path
+    _workers: dict[str, Worker] = field(factory=dict, init=False)
+    _turns: defaultdict[str, asyncio.Lock] = field(
+        factory=lambda: defaultdict(asyncio.Lock), init=False
+    )
+    _started: int = field(default=0, init=False)
+
+    @hookimpl
+    async def models(self) -> list[ModelInfo]:
+        """List every file found, and every worker whose file is gone."""
+        files = {file.id: file for file in await self.host.files.all()}
+        for worker in self._workers.values():
+            files.setdefault(worker.file.id, worker.file)
+        return [listed(file, self._workers.get(id_)) for id_, file in files.items()]
+
+    @hookimpl
+    async def load(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
+        """Start a worker for a model: validate its file, read it, start the engine.
+
+        Raises:
+            ModelNotFound: when there is no such file.
+            ModelFileInvalid: when it can not be used.
+            InvalidRequest: when an option is out of range.
+            BackendError: when the engine can not be started.
+        """
+        file = await self._found(request.model)
+        wanted = plan(file, request, self.settings)
+        async with self._turns[file.id]:
+            if self._is_ready(file.id):
+                return
+            async with aclosing(self._loaded(file, wanted)) as stages:
+                async for progress in stages:
+                    yield progress
+
+    @hookimpl
+    async def unload(self, model: str) -> None:
+        """Kill the worker of a model, also one that is still starting; return when it is gone.
+
+        Raises:
+            BackendError: when it does not die.
+        """
+        worker = self._workers.get(model)
+        if worker is None:
+            return
+        await worker.stop()
+        self._forget(worker)
+
+    @hookimpl
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
+        """Ask the worker of a model.
+
+        Raises:
+            InvalidRequest: when the request is malformed, or too long for the context.
+            BackendUnavailable: when the model is not loaded, or its worker dies.
+            BackendError: when the engine fails.
+        """
+        worker = self._workers.get(request.model)
+        if worker is None:
+            raise BackendUnavailable(f"{request.model} is not loaded; load it first")
+        async with aclosing(worker.answer(request)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    @hookimpl
+    async def health(self) -> InstanceHealth:
+        """Say whether the engine could be started."""
+        workers = {"workers": len(self._workers)}
+        try:
+            version = await self.engine.version()
+        except OracError as error:
+            return InstanceHealth(usable=False, message=str(error), details=workers)
+        return InstanceHealth(usable=True, version=version, details=workers)
+
+    async def close(self) -> None:
+        """Kill every worker."""
+        for worker in tuple(self._workers.values()):
+            with suppress(BackendError):
+                await worker.stop()
+        self._workers.clear()
+
+    async def _found(self, model: str) -> ModelFile:
+        file = await self.host.files.find(model)
+        if file is None:
+            raise ModelNotFound(model)
+        return file
+
+    async def _loaded(self, file: ModelFile, wanted: Plan) -> AsyncGenerator[LoadProgress, None]:
+        worker = await self._new_worker(wanted)
+        try:
+            yield LoadProgress("validate", 0, file.size_bytes, "checking the file")
+            await self.host.files.validate(file)
+            async with aclosing(worker.start()) as stages:
+                async for progress in stages:
+                    yield progress
+        except OracError as error:
+            await worker.stop()
+            worker.fail(str(error))
+            raise
+        except BaseException:  # closed or cancelled: nothing of it may stay
+            await worker.stop()
+            self._forget(worker)
+            raise
+
+    async def _new_worker(self, wanted: Plan) -> Worker:
+        await self.unload(wanted.file.id)
+        self._started += 1
+        socket = self.folder / f"{self._started}.sock"
+        worker = Worker(wanted, self.engine, socket, self.settings.idle_timeout_s)
+        self._workers[wanted.file.id] = worker
+        return worker
+
+    def _forget(self, worker: Worker) -> None:
+        if self._workers.get(worker.file.id) is worker:
+            del self._workers[worker.file.id]
+
+    def _is_ready(self, model: str) -> bool:
+        worker = self._workers.get(model)
+        return worker is not None and worker.state is ModelState.READY
+
+
+@asynccontextmanager
+async def open_backend(settings: LlamaCppSettings, host: Host) -> AsyncIterator[LlamaCppBackend]:
+    """Open a backend; leaving kills its workers and removes their sockets."""
+    binary = settings.server_binary
+    engine = EmbeddedEngine() if binary is None else ServerBinary(binary.expanduser())
+    with socket_folder() as folder:
+        backend = LlamaCppBackend(settings, host, engine, folder)
+        try:
+            yield backend
+        finally:
+            await backend.close()

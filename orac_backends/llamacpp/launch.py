@@ -1,0 +1,225 @@
+"""How to start an engine: the one that comes with ORAC, or a ``llama-server`` of the user's."""
+
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+from attrs import define, field, frozen
+
+from orac_core import BackendError, BackendUnavailable
+
+from .._process import ChildProcess, child_environment, tethered
+from .plan import Plan
+
+_WORKER = Path(__file__).with_name("worker.py")
+_ANY_HOST = "http://llama.cpp"
+_LOOPBACK = "127.0.0.1"
+_PROBE_S = 20.0
+_FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z0-9-]*")
+_BUILD = re.compile(r"version:\s*(.+)")
+
+# What is asked of a `llama-server` that knows the flag; they come and go between its versions.
+_OPTIONAL_FLAGS = (
+    ("--offline",),
+    ("--no-ui",),
+    ("--no-webui",),
+    ("--no-slots",),
+    ("--no-context-shift",),
+    ("--no-prefill-assistant",),
+    ("--cache-ram", "0"),
+    ("--sse-ping-interval", "1"),
+    ("--reasoning-budget", "0"),
+    ("--batch-size", "512"),
+    ("--jinja",),
+)
+
+
+@frozen
+class Launch:
+    """How to start one server, and where it will listen.
+
+    Attributes:
+        argv: Command, without the key, as others can read it.
+        environment: Environment of the process.
+        base_url: Where it listens, unless ``socket`` says so.
+        socket: Unix socket that it listens on.
+        stdin: What it gets on its standard input.
+        grace_s: Time it gets to end by itself before it is killed.
+    """
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    base_url: str = _ANY_HOST
+    socket: Path | None = None
+    stdin: bytes = b""
+    grace_s: float = 0.0
+
+
+class Engine(Protocol):
+    """Something that serves a model in a process of its own."""
+
+    async def version(self) -> str:
+        """Return its version; raises `BackendUnavailable` when it can not be started."""
+
+    async def launch(self, plan: Plan, key: str, at: Path) -> Launch:
+        """Return how to start it, guarded by *key*, preferably on the Unix socket *at*."""
+
+
+@define(eq=False)
+class EmbeddedEngine:
+    """The engine that comes with ORAC: ``xllamacpp``, imported by its worker alone."""
+
+    async def version(self) -> str:
+        """Return the version of the package.
+
+        Raises:
+            BackendUnavailable: when it is not installed.
+        """
+        if find_spec("xllamacpp") is None:
+            raise BackendUnavailable(
+                "the package xllamacpp is not installed; install it, or set server_binary to a "
+                "llama-server",
+            )
+        return f"xllamacpp {installed_version()}"
+
+    async def launch(self, plan: Plan, key: str, at: Path) -> Launch:
+        """Return how to start the worker.
+
+        It is run by its path, not as a module: its package would bring all of ORAC with it.
+        """
+        wishes = {
+            "model": str(plan.file.path),
+            "socket": str(at),
+            "api_key": key,
+            "total_context": plan.total_context,
+            "parallel": plan.parallel,
+            "gpu_layers": plan.gpu_layers,
+            "threads": plan.threads,
+            "parent": os.getpid(),
+        }
+        return Launch(
+            argv=(sys.executable, "-P", str(_WORKER)),
+            environment=child_environment(),
+            socket=at,
+            stdin=json.dumps(wishes).encode() + b"\n",
+        )
+
+
+@define(eq=False)
+class ServerBinary:
+    """A ``llama-server`` of the user's.
+
+    Attributes:
+        path: The program.
+    """
+
+    path: Path
+    _seen: tuple[object, str, frozenset[str], bool] | None = field(default=None, init=False)
+
+    async def version(self) -> str:
+        """Return what it says of its version.
+
+        Raises:
+            BackendUnavailable: when it can not be run.
+        """
+        return (await self._probed())[1]
+
+    async def launch(self, plan: Plan, key: str, at: Path) -> Launch:
+        """Return how to start it: on a socket where it knows how to, else on a loopback port.
+
+        Raises:
+            BackendUnavailable: when it can not be run.
+        """
+        _, _, flags, knows_sockets = await self._probed()
+        host = str(at) if knows_sockets else _LOOPBACK
+        port = 0 if knows_sockets else _free_port()
+        return Launch(
+            argv=tethered((str(self.path), *_arguments(plan, host, port, flags))),
+            environment=child_environment() | {"LLAMA_API_KEY": key},
+            base_url=_ANY_HOST if knows_sockets else f"http://{_LOOPBACK}:{port}",
+            socket=at if knows_sockets else None,
+            grace_s=2.0,
+        )
+
+    async def _probed(self) -> tuple[object, str, frozenset[str], bool]:
+        """Return what it says of itself; it is asked again only when the file has changed."""
+        identity = self._identity()
+        if self._seen is None or self._seen[0] != identity:
+            said = await self._output("--version")
+            build = _BUILD.search(said)
+            told = await self._output("--help")
+            self._seen = (
+                identity,
+                f"llama-server {build[1].strip() if build else 'of unknown version'}",
+                frozenset(_FLAG.findall(told)),
+                "unix socket" in told.lower(),
+            )
+        return self._seen
+
+    def _identity(self) -> object:
+        try:
+            status = self.path.stat()
+        except OSError as error:
+            raise BackendUnavailable(
+                f"server_binary {self.path} cannot be used: {error.strerror}",
+            ) from error
+        if not os.access(self.path, os.X_OK) or not self.path.is_file():
+            raise BackendUnavailable(
+                f"server_binary {self.path} is not a program; `chmod +x` it, or correct the path",
+            )
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    async def _output(self, flag: str) -> str:
+        """Return what the program prints for *flag*."""
+        try:
+            child = await ChildProcess.start(
+                f"{self.path.name} {flag}",
+                tethered((str(self.path), flag)),
+                environment=child_environment(),
+            )
+        except BackendError as error:
+            raise BackendUnavailable(str(error)) from error
+        try:
+            if not await child.ended_within(_PROBE_S):
+                raise BackendUnavailable(f"{self.path} {flag} took longer than {_PROBE_S:g} s")
+        finally:
+            await child.stop()
+        return "\n".join(child.tail.lines)
+
+
+def installed_version() -> str | None:
+    """Return the version of the engine that comes with ORAC, without importing it."""
+    try:
+        return version("xllamacpp")
+    except PackageNotFoundError:
+        return None
+
+
+def _arguments(plan: Plan, host: str, port: int, flags: frozenset[str]) -> tuple[str, ...]:
+    fixed = {
+        "--model": str(plan.file.path),
+        "--ctx-size": str(plan.total_context),
+        "--parallel": str(plan.parallel),
+        "--host": host,
+        "--port": str(port),
+    }
+    if plan.gpu_layers is not None:
+        fixed["--n-gpu-layers"] = str(plan.gpu_layers)
+    if plan.threads is not None:
+        fixed["--threads"] = str(plan.threads)
+    optional = tuple(part for wish in _OPTIONAL_FLAGS if wish[0] in flags for part in wish)
+    return (*(part for pair in fixed.items() for part in pair), *optional)
+
+
+def _free_port() -> int:
+    """Return a port that is free now; whoever takes it before the engine does not get the key."""
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,71 @@
+"""How one model is to be served: decided from the request, the settings and the file. Pure."""
+
+from attrs import frozen
+
+from orac_core import InvalidRequest, LoadRequest, ModelFile
+
+from .settings import LlamaCppSettings
+
+_DEFAULT_CONTEXT = 4096
+_RANGES = {
+    "context_length": (1, 16 << 20),
+    "gpu_layers": (0, 10_000),
+    "parallel": (1, 64),
+}
+_START_BYTES_PER_S = 25 << 20
+
+
+@frozen
+class Plan:
+    """What the engine is told about one model.
+
+    Attributes:
+        file: The model's file.
+        context_length: Tokens of one answer and its prompt.
+        parallel: Answers at once.
+        gpu_layers: Layers on the GPU; None leaves it to the engine.
+        threads: Threads that compute; None leaves it to the engine.
+        start_timeout_s: Time it has to start.
+    """
+
+    file: ModelFile
+    context_length: int
+    parallel: int
+    gpu_layers: int | None
+    threads: int | None
+    start_timeout_s: float
+
+    @property
+    def total_context(self) -> int:
+        """Tokens of all answers together: each slot of the engine gets an equal part."""
+        return self.context_length * self.parallel
+
+
+def plan(file: ModelFile, request: LoadRequest, settings: LlamaCppSettings) -> Plan:
+    """Decide how to serve *file*.
+
+    Raises:
+        InvalidRequest: naming the option that is out of range.
+    """
+    _check(request)
+    trained = file.header.context_length if file.header else None
+    wanted = request.context_length or settings.context_length or _DEFAULT_CONTEXT
+    return Plan(
+        file=file,
+        context_length=min(wanted, trained or wanted),
+        parallel=request.parallel or settings.parallel,
+        gpu_layers=settings.gpu_layers if request.gpu_layers is None else request.gpu_layers,
+        threads=settings.threads,
+        # The slowest storage ORAC is made for, an SD card, and twice that for the work.
+        start_timeout_s=settings.start_timeout_s + file.size_bytes / _START_BYTES_PER_S,
+    )
+
+
+def _check(request: LoadRequest) -> None:
+    for name, (low, high) in _RANGES.items():
+        value = getattr(request, name)
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            problem = f"must be a whole number from {low} to {high}"
+            raise InvalidRequest(f"{name}: {problem}", {name: problem})

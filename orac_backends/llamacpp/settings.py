@@ -1,0 +1,37 @@
+"""What the manifest may say about a backend of kind ``llamacpp``."""
+
+from pathlib import Path
+
+from attrs import field, frozen, validators
+
+
+@frozen
+class LlamaCppSettings:
+    """How to run llama.cpp.
+
+    Every answer that runs has a context of its own, so a model's key-value cache is
+    ``context_length`` times ``parallel`` tokens large. A common pool would be smaller, but when it
+    runs full the engine breaks off every answer that is running.
+
+    Attributes:
+        server_binary: A ``llama-server`` to start instead of the engine that comes with ORAC, such
+            as one built for CUDA.
+        parallel: Answers at once for each model; more of them wait inside the engine.
+        context_length: Tokens that prompt and answer may have together; None for what the model
+            was trained for, at most 4096.
+        gpu_layers: Layers to put on the GPU; None leaves it to the engine.
+        threads: Threads that compute; None leaves it to the engine.
+        start_timeout_s: Time that the engine has to start, besides that for the size of the file.
+        idle_timeout_s: Silence after which an engine that answers is taken for dead. It gives a
+            sign of life each second, also while it reads a long prompt or a request waits.
+    """
+
+    server_binary: Path | None = None
+    parallel: int = field(default=2, validator=[validators.ge(1), validators.le(64)])
+    context_length: int | None = field(
+        default=None, validator=validators.optional(validators.ge(1))
+    )
+    gpu_layers: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    threads: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
+    start_timeout_s: float = field(default=60.0, validator=validators.gt(0.0))
+    idle_timeout_s: float = field(default=60.0, validator=validators.gt(0.0))

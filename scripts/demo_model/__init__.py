@@ -1,0 +1,1 @@
+"""The demo model's parts: its language, tokenizer, network, GGUF file and measurement."""

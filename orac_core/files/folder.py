@@ -58,13 +58,16 @@ class Contents:
     note: str | None = None
 
 
-def find(place: Place) -> Contents:
-    """Return the models in a place. It blocks while it reads folders, so call it in a thread."""
+def find(place: Place, most_entries: int = _MAX_ENTRIES) -> Contents:
+    """Return the models in a place, searching up to so many files and folders.
+
+    It blocks while it reads folders, so call it in a thread.
+    """
     try:
         os.scandir(place.path).close()
     except (OSError, ValueError) as error:
         return Contents(place, exists=False, note=_absent(error))
-    walk = _Walk()
+    walk = _Walk(most_entries)
     file_sets = _file_sets(place, walk.files(place.path))
     return Contents(
         place, exists=True, file_sets=file_sets, note=walk.note or _nothing(place, file_sets)
@@ -105,8 +108,9 @@ def _file_sets(place: Place, paths: Iterator[Path]) -> tuple[FileSet, ...]:
 class _Walk:
     """One walk through a folder and those below it."""
 
+    _most_entries: int
+    _entries_seen: int = field(default=0, init=False)
     note: str | None = field(default=None, init=False)
-    _entries_left: int = field(default=_MAX_ENTRIES, init=False)
     _visited: set[tuple[int, int]] = field(factory=set, init=False)
 
     def files(self, folder: Path, depth: int = 0) -> Iterator[Path]:
@@ -128,7 +132,7 @@ class _Walk:
             if self._been_at(found.st_dev, found.st_ino):
                 return []
             with os.scandir(folder) as entries:
-                read = list(islice(entries, self._entries_left))
+                read = list(islice(entries, self._most_entries - self._entries_seen))
         except OSError as error:
             self.note = f"{printing(folder.name)}: {fault(error)}"
             return []
@@ -141,9 +145,9 @@ class _Walk:
         return been
 
     def _count(self, entries: int) -> None:
-        self._entries_left -= entries
-        if self._entries_left == 0:
-            self.note = f"searched up to {_MAX_ENTRIES} files and folders, not all"
+        self._entries_seen += entries
+        if self._entries_seen == self._most_entries:
+            self.note = f"searched up to {self._most_entries} files and folders, not all"
 
 
 def _order(entry: os.DirEntry[str]) -> tuple[bool, str]:

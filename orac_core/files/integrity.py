@@ -139,7 +139,9 @@ def _require_place(part: Path, header: GgufHeader) -> None:
 
 
 def _sum(headers: Sequence[GgufHeader]) -> GgufHeader:
-    first = headers[0]
+    first, *others = headers
+    if not others:
+        return first
     return evolve(
         first,
         parameters=sum(header.parameters for header in headers),

@@ -133,14 +133,16 @@ class Window:
         exception and not by a comparison for each.
         """
         buffer, at, length_at = self._buffer, self._at, _U64.unpack_from
+        left = 0
         try:
-            while count:
-                at += 8 + length_at(buffer, at)[0]
-                count -= 1
+            for left in range(count, 0, -1):  # noqa: B007 - counts those from here on
+                (length,) = length_at(buffer, at)
+                at += 8 + length
+            left = 0
         except (struct.error, OverflowError):
             pass
         self._move(self._start + at)
-        return count
+        return left
 
     def _move(self, position: int) -> None:
         if position > self.size:

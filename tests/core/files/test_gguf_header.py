@@ -169,6 +169,7 @@ def test_a_name_is_shortened_and_does_not_break_a_line(tmp_path):
 
     name = read_header(raw.write(tmp_path / "a.gguf")).name
 
+    assert name is not None
     assert name.isprintable()
     assert name.startswith("evil")
     assert len(name) == 200

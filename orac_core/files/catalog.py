@@ -98,7 +98,7 @@ class ModelFiles:
 
     async def _scanned(self) -> _Scan:
         """Join the scan that has not begun yet; one that has might already miss a new file."""
-        if self._next_scan is None:
+        if self._next_scan is None or self._next_scan.done():  # done: cancelled with its loop
             self._next_scan = asyncio.create_task(self._in_turn())
         # The scan is for all who wait: it outlives the one who began it.
         return await asyncio.shield(self._next_scan)

@@ -51,7 +51,7 @@ async def the(files: ModelFiles, name: str) -> ModelFile:
 
 async def context_length(files: ModelFiles) -> int | None:
     header = (await the(files, "tiny-phi2")).header
-    return header and header.context_length
+    return header.context_length if header else None
 
 
 async def ids(files: ModelFiles) -> list[str]:
@@ -325,12 +325,24 @@ class TestTheEventLoop:
         write(folder, "tiny-phi2")
         impatient = asyncio.create_task(files.all())
         patient = asyncio.create_task(files.all())
-        await asyncio.wait({asyncio.create_task(asyncio.sleep(0))})
+        await asyncio.sleep(0)
 
         impatient.cancel()
 
         assert len(await patient) == 1
         assert impatient.cancelled()
+
+    def test_a_scan_that_ended_with_its_loop_does_not_stop_the_next(self, files, folder):
+        write(folder, "tiny-phi2")
+
+        async def give_up():
+            waiting = asyncio.create_task(files.all())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+
+        asyncio.run(give_up())
+
+        assert len(asyncio.run(files.all())) == 1
 
 
 class TestFind:

@@ -1,0 +1,5 @@
+"""The command ``orac``."""
+
+from .group import main
+
+__all__ = ["main"]

@@ -1,0 +1,181 @@
+"""A running ORAC, spoken to over HTTP."""
+
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import Any
+
+import aiohttp
+from attrs import define
+
+from orac_core import BackendError, OracError
+
+from .options import shown
+from .question import Question
+from .sse import EventReader
+
+Json = dict[str, Any]
+
+CONNECT_S = 0.25
+"""A server that is there takes the connection at once; one that is not must cost little."""
+
+PROBE_S = 5.0
+"""A server that is busy may take this long to say that it lives."""
+
+SILENCE_S = 1900.0
+"""Longest silence of a server at work: a little more than its own longest deadline."""
+
+
+class NoServer(OracError):
+    """No ORAC answers at the address."""
+
+
+class Refused(OracError):
+    """The server answered with an error.
+
+    Attributes:
+        code: The error's code in the HTTP interface; None when it came from something else.
+    """
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@define(eq=False)
+class Server:
+    """A running ORAC. Make one with `reach`.
+
+    Every method raises `Refused` with the server's own words when it answers with an error, and
+    `BackendError` when it goes away.
+    """
+
+    url: str
+    _session: aiohttp.ClientSession
+
+    async def models(self) -> list[Json]:
+        """Return the models as ``GET /v1/models`` lists them."""
+        with self._translating():
+            async with self._session.get(f"{self.url}/v1/models") as response:
+                models: list[Json] = (await _answer(response))["data"]
+        return models
+
+    async def load(self, model: str) -> AsyncGenerator[tuple[str, Json], None]:
+        """Load a model: its ``progress`` events, then ``done`` with what was loaded."""
+        body = {"model": model, "stream": True}
+        async with aclosing(self._stream("/v1/models/load", body)) as events:
+            async for event in events:
+                yield event
+
+    async def unload(self, model: str) -> Json:
+        """Unload a model; return the server's answer."""
+        with self._translating():
+            path, body = "/v1/models/unload", {"model": model}
+            async with self._session.post(self.url + path, json=body) as response:
+                return await _answer(response)
+
+    async def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
+        """Answer: its ``chunk`` events, then ``done`` with the whole answer."""
+        body = {**question.body, "stream": True}
+        async with aclosing(self._stream("/v1/prompt", body)) as events:
+            async for event in events:
+                yield event
+
+    async def _stream(
+        self, path: str, body: Mapping[str, Any]
+    ) -> AsyncGenerator[tuple[str, Json], None]:
+        """Yield the events of a stream up to its ``done``; anything else that ends it raises."""
+        with self._translating():
+            async with self._session.post(self.url + path, json=body) as response:
+                if not response.ok:
+                    raise await _refusal(response)
+                async with aclosing(_events(response)) as events:
+                    async for name, data in events:
+                        if name == "error":
+                            raise _refused(data, "the server failed")
+                        yield name, data
+                        if name == "done":
+                            return
+                raise BackendError("the stream from the server broke off before it was done")
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        try:
+            yield
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = _reason(error)
+            raise BackendError(f"the server at {shown(self.url)} went away: {reason}") from error
+        except (ValueError, KeyError) as error:
+            text = f"what the server at {shown(self.url)} sent is none of ORAC's answers: {error}"
+            raise BackendError(text) from error
+
+
+@asynccontextmanager
+async def reach(url: str) -> AsyncIterator[Server]:
+    """Open a session with the server at *url*.
+
+    Raises:
+        NoServer: when none answers there; known within 0.3 s where nothing listens.
+    """
+    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
+    async with aiohttp.ClientSession(timeout=limits) as session:
+        await _probe(session, url)
+        yield Server(url, session)
+
+
+async def _probe(session: aiohttp.ClientSession, url: str) -> None:
+    limits = aiohttp.ClientTimeout(total=PROBE_S, connect=CONNECT_S)
+    try:
+        async with session.get(f"{url}/v1/health/live", timeout=limits) as response:
+            if not response.ok or response.content_type != "application/json":
+                raise NoServer(f"what answers at {shown(url)} is not ORAC")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise NoServer(f"no server answers at {shown(url)} ({_reason(error)})") from error
+
+
+async def _events(
+    response: aiohttp.ClientResponse,
+) -> AsyncGenerator[tuple[str, Json], None]:
+    reader = EventReader()
+    async for received in response.content.iter_any():
+        for event in reader.feed(received):
+            yield event.name, _parsed(event.data)
+
+
+async def _answer(response: aiohttp.ClientResponse) -> Json:
+    if not response.ok:
+        raise await _refusal(response)
+    return _parsed(await response.read())
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Refused:
+    otherwise = f"the server answered {response.status} {response.reason}"
+    try:
+        return _refused(_parsed(await response.read()), otherwise)
+    except ValueError:
+        return Refused(otherwise)
+
+
+def _refused(envelope: Json, otherwise: str) -> Refused:
+    """Make one sentence of the server's error envelope, and a line for each of its details."""
+    error = envelope.get("error")
+    if not isinstance(error, dict) or not error.get("message"):
+        return Refused(otherwise)
+    details = (f"{each.get('path')}: {each.get('message')}" for each in error.get("details") or ())
+    return Refused("\n".join((str(error["message"]), *details)), error.get("code"))
+
+
+def _parsed(data: str | bytes) -> Json:
+    value = json.loads(data)
+    if not isinstance(value, dict):
+        raise ValueError("it did not answer with a JSON object")  # noqa: TRY004 - as bad JSON is
+    return value
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

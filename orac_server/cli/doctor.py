@@ -1,0 +1,112 @@
+"""``orac doctor``: what works here, what does not, and what to do about it."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+import orac_core
+from orac_core import ConfigurationError, ModelManager, Plugins
+from orac_core.manifest import find
+from orac_core.serving.door import model_files, settle
+
+from . import machine, patient
+from .findings import Finding, Section, as_facts, failures, verdict
+from .options import json_option, url_option
+from .output import Marks, as_json, marks, say, waiting
+from .plugins import inventory
+from .running import FAILED, run
+
+
+@click.command("doctor")
+@click.argument("model", required=False)
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    help="Manifest to look at, instead of the one that would hold.",
+)
+@click.option(
+    "--models-dir",
+    type=click.Path(path_type=Path),
+    help="Folder to search for models before all others.",
+)
+@url_option
+@json_option
+def doctor_command(
+    model: str | None, manifest: Path | None, models_dir: Path | None, url: str, *, in_json: bool
+) -> None:
+    """Say what works, what does not, and what to do.
+
+    Looks at this machine from a process of its own, whether a server is running or not. With
+    MODEL it also looks at that model's file, loads it and asks it for one token; a server that
+    has the model in memory keeps it there, so there has to be room for a second one.
+
+    The exit code is 1 when something that was asked for does not work.
+    """
+    with waiting("examining"):
+        sections = run(examination(model, manifest, models_dir, url))
+    if in_json:
+        as_json(as_facts(sections))
+    else:
+        _print(sections)
+    if failures(sections):
+        raise SystemExit(FAILED)
+
+
+async def examination(
+    model: str | None, named: Path | None, models_dir: Path | None, url: str
+) -> tuple[Section, ...]:
+    """Look at everything, and at *model* when it is given."""
+    first = (machine.software(), machine.environment(os.environ), await machine.server(url))
+    plugins = Plugins.discover()
+    path = find(named, os.environ, Path.cwd())
+    try:
+        manifest = settle(path, os.environ)
+        async with orac_core.open(manifest, models_dir=models_dir, plugins=plugins) as manager:
+            return (*first, machine.manifest(path), *await _opened(manager, model))
+    except ConfigurationError as error:
+        files = model_files(orac_core.Manifest(), models_dir, os.environ)
+        return (
+            *first,
+            machine.manifest(path, error),
+            machine.places(await files.looked_at(model or "")),
+            machine.plugins(inventory(plugins)),
+        )
+
+
+async def _opened(manager: ModelManager, model: str | None) -> tuple[Section, ...]:
+    health = await manager.health()
+    common = (
+        machine.places(await manager.files.looked_at(model or "")),
+        machine.plugins(inventory(manager.plugins)),
+        machine.instances(health, manager.backends.kinds, needed=model is None),
+    )
+    if model is None:
+        return (*common, machine.models(await manager.models()))
+    return (*common, *await patient.examined(manager, model))
+
+
+def _print(sections: Iterable[Section]) -> None:
+    signs = marks()
+    sections = tuple(sections)
+    for section in sections:
+        say(section.key, bold=True)
+        for line in (line for finding in section.findings for line in _lines(finding, signs)):
+            say(line)
+    say("verdict", bold=True)
+    say(f"  {signs.bad if failures(sections) else signs.good} {verdict(sections)}")
+
+
+def _lines(finding: Finding, signs: Marks) -> list[str]:
+    sign = {
+        "good": signs.good,
+        "neutral": signs.neutral,
+        "warning": signs.warning,
+        "bad": signs.bad,
+    }[finding.level]
+    first, *more = finding.text.splitlines() or [""]
+    lines = [f"  {sign} {first}", *(f"      {line.strip()}" for line in more)]
+    if finding.remedy:
+        lines.append(f"    to do: {finding.remedy}")
+    return lines

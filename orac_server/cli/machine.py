@@ -1,0 +1,204 @@
+"""What the doctor looks at on every visit: software, environment, manifest, places, backends."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from aiohttp import http_parser
+
+from orac_core import ConfigurationError, Health, InstanceHealth, ModelState, ServedModel
+from orac_core.files import LookedAt
+
+from .client import NoServer, reach
+from .findings import Finding, Section
+from .options import shown
+
+VARIABLES: Mapping[str, str] = MappingProxyType(
+    {
+        "ORAC_URL": "server that the other commands talk to",
+        "ORAC_MANIFEST": "manifest to read",
+        "ORAC_MODELS_DIR": "folder with models",
+        "OLLAMA_MODEL_PATH": "folder with models",
+        "OLLAMA_MODELS": "Ollama's own store, searched for .gguf files too",
+        "CUDA_VISIBLE_DEVICES": "GPUs that the engine may use",
+        "LD_LIBRARY_PATH": "where the engine looks for libraries",
+    },
+)
+"""The environment variables that matter, and what for. None of them holds a secret."""
+
+
+def software() -> Section:
+    """Say what runs here; aiohttp may have been installed without its fast parser."""
+    fast = hasattr(http_parser, "HttpRequestParserC")
+    facts = {
+        "orac": version("orac"),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "aiohttp": version("aiohttp"),
+        "aiohttp_c_parser": fast,
+    }
+    runs = Finding(
+        "good",
+        f"orac {facts['orac']} on Python {facts['python']}, {facts['system']} {facts['machine']}",
+    )
+    return Section("software", facts, (runs, _parser(str(facts["aiohttp"]), fast=fast)))
+
+
+def _parser(aiohttp: str, *, fast: bool) -> Finding:
+    if fast:
+        return Finding("good", f"aiohttp {aiohttp} with its C parser")
+    return Finding(
+        "warning",
+        f"aiohttp {aiohttp} without its C parser: HTTP works, several times slower",
+        "install a wheel made for this machine: pip install --force-reinstall "
+        "--only-binary=:all: aiohttp",
+    )
+
+
+def environment(environ: Mapping[str, str]) -> Section:
+    """Say which of the variables that matter are set."""
+    facts = []
+    findings = []
+    for name, meaning in VARIABLES.items():
+        value = environ.get(name)
+        seen = shown(value) if value and "://" in value else value
+        facts.append({"name": name, "value": seen, "meaning": meaning})
+        text = f"{name} = {seen}" if value else f"{name} is not set"
+        findings.append(Finding("neutral", f"{text} ({meaning})"))
+    return Section("environment", facts, tuple(findings))
+
+
+async def server(url: str) -> Section:
+    """Say whether a server answers at *url*."""
+    try:
+        async with reach(url):
+            found = Finding("good", f"a server answers at {shown(url)}")
+    except NoServer as error:
+        found = Finding("neutral", str(error))
+    return Section("server", {"url": shown(url), "answers": found.level == "good"}, (found,))
+
+
+def manifest(path: Path | None, wrong: ConfigurationError | None = None) -> Section:
+    """Say which manifest holds, or every mistake in it."""
+    problems = list(wrong.problems or (str(wrong),)) if wrong else []
+    facts = {"path": str(path) if path else None, "problems": problems}
+    if wrong:
+        found = Finding("bad", str(wrong), "correct the manifest; ORAC does not start on it")
+    elif path:
+        found = Finding("good", f"{path} is sound")
+    else:
+        found = Finding("neutral", "there is none; GGUF files are served by llama.cpp")
+    return Section("manifest", facts, (found,))
+
+
+def places(looked_at: Sequence[LookedAt]) -> Section:
+    """Say what was found in every place where models are looked for."""
+    findings = [_place(each) for each in looked_at]
+    if not any(each.models for each in looked_at):
+        findings.append(
+            Finding(
+                "warning",
+                "no GGUF file in any place",
+                "put one into a place above, or name its folder in ORAC_MODELS_DIR; "
+                "`orac serve --demo` brings a small one",
+            ),
+        )
+    return Section("places", [_place_facts(each) for each in looked_at], tuple(findings))
+
+
+def _place(each: LookedAt) -> Finding:
+    text = f"{each.place.path} ({each.place.origin}): "
+    if each.models:
+        number = f"{each.models} model{'s' * (each.models > 1)}"
+        number += ", among them the one asked for" if each.found else ""
+        notes = [each.note] if each.note else []
+        notes += [f"{path.name} is shadowed by a model of that name" for path in each.shadowed]
+        return Finding("warning" if notes else "good", text + "; ".join((number, *notes)))
+    return Finding("neutral", text + (each.note or "no models"))
+
+
+def _place_facts(each: LookedAt) -> dict[str, Any]:
+    return {
+        "path": str(each.place.path),
+        "origin": each.place.origin,
+        "exists": each.exists,
+        "models": each.models,
+        "note": each.note,
+        "found": str(each.found.path) if each.found else None,
+        "shadowed": [str(path) for path in each.shadowed],
+    }
+
+
+def plugins(inventory: Mapping[str, Any]) -> Section:
+    """Say which kinds of backend there are, and which plugins are broken."""
+    found = inventory["plugins"]
+    findings = [_plugin(each) for each in found]
+    if not any(each["kinds"] for each in found):
+        findings.append(
+            Finding(
+                "bad",
+                "no plugin offers a kind of backend, so nothing can be served",
+                "install ORAC anew: pip install --force-reinstall orac",
+            ),
+        )
+    return Section("plugins", found, tuple(findings))
+
+
+def _plugin(each: Mapping[str, Any]) -> Finding:
+    if each["problem"]:
+        return Finding(
+            "warning",
+            f"{each['name']} is broken: {each['problem']}",
+            "update or uninstall it; it stops no other",
+        )
+    kinds = [
+        " ".join(("kind", kind["name"], *filter(None, (kind["engine_version"],))))
+        for kind in each["kinds"]
+    ]
+    offers = ", ".join(kinds) or f"wraps {', '.join(each['wraps']) or 'nothing'}"
+    origin = " ".join(filter(None, (each["distribution"], each["version"])))
+    return Finding("good", f"{each['name']}: {offers}" + (f" (from {origin})" if origin else ""))
+
+
+def instances(health: Health, kinds: Mapping[str, str], *, needed: bool) -> Section:
+    """Say how each configured backend is; one that is not usable is bad when all are *needed*."""
+    facts = {
+        name: {
+            "kind": kinds.get(name),
+            "usable": each.usable,
+            "message": each.message,
+            "version": each.version,
+            "details": dict(each.details),
+        }
+        for name, each in health.instances.items()
+    }
+    found = [
+        _instance(name, kinds.get(name, "?"), each, needed=needed)
+        for name, each in health.instances.items()
+    ]
+    return Section("instances", facts, tuple(found))
+
+
+def _instance(name: str, kind: str, health: InstanceHealth, *, needed: bool) -> Finding:
+    engine = f", engine {health.version}" if health.version else ""
+    text = f"{name} (kind {kind}{engine}): "
+    if health.usable:
+        return Finding("good", text + (health.message or "usable"))
+    return Finding("bad" if needed else "warning", text + (health.message or "not usable"))
+
+
+def models(served: Sequence[ServedModel]) -> Section:
+    """Say how many models can be served, and why others can not."""
+    failed = [each.info for each in served if each.info.state is ModelState.FAILED]
+    sound = len(served) - len(failed)
+    facts = {
+        "usable": sound,
+        "broken": {info.id: info.state_reason for info in failed},
+    }
+    total = Finding("good" if sound else "neutral", f"{sound} of {len(served)} can be served")
+    broken = (Finding("warning", f"{info.id}: {info.state_reason}") for info in failed)
+    return Section("models", facts, (total, *broken))

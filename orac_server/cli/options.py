@@ -1,0 +1,47 @@
+"""The option ``--url``: where the server is that a command talks to."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+
+DEFAULT = "http://127.0.0.1:8000"
+VARIABLE = "ORAC_URL"
+
+
+def shown(url: str) -> str:
+    """Return *url* without the name and password that may stand in it."""
+    scheme, separator, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+
+
+def checked(_context: click.Context, _option: click.Parameter, url: str) -> str:
+    """Return *url* without a slash at its end; a usage error when it is no address of a server."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 80)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise click.BadParameter(f"{shown(url)!r} is no address such as {DEFAULT}")
+    return url.rstrip("/")
+
+
+def url_option(command: Any) -> Any:
+    """Give a command the option ``--url``."""
+    return click.option(
+        "--url",
+        envvar=VARIABLE,
+        default=DEFAULT,
+        show_default=True,
+        show_envvar=True,
+        metavar="URL",
+        callback=checked,
+        help="Server to talk to.",
+    )(command)
+
+
+def json_option(command: Any) -> Any:
+    """Give a command the option ``--json``."""
+    return click.option("--json", "in_json", is_flag=True, help="Write JSON to stdout.")(command)

@@ -1,0 +1,54 @@
+"""What `orac prompt` asks, as the HTTP interface and as the library want it."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from attrs import asdict, field, frozen
+
+from orac_core import GenerateOptions, GenerateRequest, Message
+
+
+@frozen
+class Question:
+    """One question to a model.
+
+    Attributes:
+        model: Name of the model.
+        text: What to answer.
+        system: How to answer.
+        format: ``"json"``, or a JSON schema that the answer has to satisfy.
+        options: How to sample; None leaves the choice to the model.
+    """
+
+    model: str
+    text: str
+    system: str | None = None
+    format: Literal["json"] | Mapping[str, Any] | None = None
+    options: GenerateOptions = field(factory=GenerateOptions)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body of ``POST /v1/prompt``."""
+        body = {
+            "model": self.model,
+            "prompt": self.text,
+            "system": self.system,
+            "format": self.format,
+            "options": {
+                name: value
+                for name, value in asdict(self.options).items()
+                if value is not None and value != ()
+            },
+        }
+        return {name: value for name, value in body.items() if value}
+
+    @property
+    def request(self) -> GenerateRequest:
+        """The same for the library."""
+        system = (Message("system", self.system),) if self.system else ()
+        return GenerateRequest(
+            self.model,
+            (*system, Message("user", self.text)),
+            format=self.format,
+            options=self.options,
+        )

@@ -7,18 +7,24 @@ from the environment. Whatever goes wrong comes out as a `BackendError`.
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Self, cast
 
 import aiohttp
-import httpx
-import httpx_aiohttp
 import orjson
 from attrs import define, frozen
 
 from orac_core import BackendError, BackendUnavailable, InvalidRequest
+
+# Where rich is installed httpx brings its command line along: three quarters of the time and the
+# memory that importing it costs. Without this module it does as if rich were not there.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+import httpx  # noqa: E402
+import httpx_aiohttp  # noqa: E402
 
 _ALWAYS = {"accept-encoding": "identity", "user-agent": "orac"}
 _JSON = {"content-type": "application/json"}

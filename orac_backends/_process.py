@@ -42,16 +42,29 @@ def tethered(argv: Sequence[str]) -> tuple[str, ...]:
 
 @define(eq=False)
 class Tail:
-    """The last lines of an output, each of bounded length, control characters escaped."""
+    """The last lines of an output, control characters escaped.
 
+    Attributes:
+        limit: Number of lines that are kept.
+        line_length: Characters that are kept of each.
+        count: Number of whole lines so far.
+    """
+
+    limit: int = 200
     line_length: int = 400
-    _lines: deque[str] = field(factory=lambda: deque(maxlen=200), init=False)
+    count: int = field(default=0, init=False)
+    _lines: deque[str] = field(init=False)
     _rest: bytes = field(default=b"", init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._lines = deque(maxlen=self.limit)
 
     def feed(self, data: bytes) -> None:
         """Take in what was read."""
         *whole, rest = (self._rest + data).split(b"\n")
-        self._lines.extend(self._shown(line) for line in whole if line.strip())
+        shown = [self._shown(line) for line in whole if line.strip()]
+        self._lines.extend(shown)
+        self.count += len(shown)
         # Four bytes a character are enough for any line that will be shown.
         self._rest = rest[: 4 * self.line_length]
 
@@ -60,6 +73,11 @@ class Tail:
         """All lines kept, the last one even when it was not ended."""
         unfinished = (self._shown(self._rest),) if self._rest.strip() else ()
         return (*self._lines, *unfinished)
+
+    def since(self, count: int) -> tuple[str, ...]:
+        """Return the whole lines, of those kept, that came after the first *count*."""
+        new = self.count - count
+        return tuple(self._lines)[-new:] if new > 0 else ()
 
     def _shown(self, line: bytes) -> str:
         text = line[: 4 * self.line_length].decode(errors="replace").strip()[: self.line_length]
@@ -77,14 +95,14 @@ class ChildProcess(asyncio.SubprocessProtocol):
     """
 
     name: str
-    tail: Tail = field(factory=Tail)
-    on_exit: Callable[[], None] = lambda: None
+    tail: Tail
+    on_exit: Callable[[], None]
     _transport: asyncio.SubprocessTransport | None = field(default=None, init=False)
     _ended: asyncio.Event = field(factory=asyncio.Event, init=False)
     _drained: asyncio.Event = field(factory=asyncio.Event, init=False)
 
     @classmethod
-    async def start(
+    async def start(  # noqa: PLR0913 - named in every call but the first two
         cls,
         name: str,
         argv: Sequence[str],
@@ -92,6 +110,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         environment: Mapping[str, str],
         stdin: bytes = b"",
         on_exit: Callable[[], None] = lambda: None,
+        keep_lines: int = 200,
     ) -> Self:
         """Start *argv*, without a shell; its standard input gets *stdin* and stays open.
 
@@ -101,7 +120,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         try:
             transport, child = await loop.subprocess_exec(
-                lambda: cls(name, on_exit=on_exit),
+                lambda: cls(name, Tail(keep_lines), on_exit),
                 *argv,
                 env=dict(environment),
                 start_new_session=True,
@@ -163,10 +182,12 @@ class ChildProcess(asyncio.SubprocessProtocol):
         Raises:
             BackendError: when the kernel does not let it go, as with a driver that hangs.
         """
-        if grace_s and not self.ended:
-            self._signal_group(signal.SIGTERM)
-            await self.ended_within(grace_s)
-        self.kill()
+        try:
+            if grace_s and not self.ended:
+                self._signal_group(signal.SIGTERM)
+                await self.ended_within(grace_s)
+        finally:  # whoever is tired of waiting is not tired of the memory
+            self.kill()
         gone = await self.ended_within(_REAP_S)
         self._running_transport().close()
         if not gone:

@@ -22,4 +22,7 @@ def die_with_parent(parent: int) -> None:
 
 if __name__ == "__main__":
     die_with_parent(int(sys.argv[1]))
-    os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - a fixed program, without a shell
+    try:
+        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - a fixed program, without a shell
+    except OSError as error:
+        sys.exit(f"cannot run {sys.argv[2]}: {error.strerror}")

@@ -146,8 +146,8 @@ class LlamaCppBackend:
             worker.fail(str(error))
             raise
         except BaseException:  # closed or cancelled: nothing of it may stay
-            await worker.stop()
             self._forget(worker)
+            await worker.stop()
             raise
 
     async def _new_worker(self, wanted: Plan) -> Worker:

@@ -22,6 +22,7 @@ _WORKER = Path(__file__).with_name("worker.py")
 _ANY_HOST = "http://llama.cpp"
 _LOOPBACK = "127.0.0.1"
 _PROBE_S = 20.0
+_HELP_LINES = 5000
 _FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z0-9-]*")
 _BUILD = re.compile(r"version:\s*(.+)")
 
@@ -183,6 +184,7 @@ class ServerBinary:
                 f"{self.path.name} {flag}",
                 tethered((str(self.path), flag)),
                 environment=child_environment(),
+                keep_lines=_HELP_LINES,
             )
         except BackendError as error:
             raise BackendUnavailable(str(error)) from error
@@ -191,6 +193,10 @@ class ServerBinary:
                 raise BackendUnavailable(f"{self.path} {flag} took longer than {_PROBE_S:g} s")
         finally:
             await child.stop()
+        if child.returncode:
+            raise BackendUnavailable(
+                f"{self.path} {flag} ended with {child.how_it_ended()}: {child.last_lines(3)}",
+            )
         return "\n".join(child.tail.lines)
 
 

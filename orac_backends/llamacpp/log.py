@@ -20,6 +20,7 @@ _FILE_FAULTS = (
     re.compile(r"gguf_init_from_\w+: (.+)"),
     re.compile(r"chat template parsing error: (.+)"),
 )
+_IGNORED_FORMAT = re.compile(r"llg error: (?:at \S+: )?(.+)")
 _LISTENING = re.compile(r"couldn't bind|failed to bind", re.IGNORECASE)
 
 
@@ -57,6 +58,11 @@ def offloaded_layers(lines: Iterable[str]) -> int | None:
     """Return the number of layers on the GPU; None where the engine did not say."""
     found = [match for line in lines if (match := _OFFLOADED.search(line))]
     return int(found[-1][1]) if found else None
+
+
+def ignored_format(lines: Iterable[str]) -> str | None:
+    """Return why the engine does not hold to a format, if it says so: it says it nowhere else."""
+    return next((found[1] for line in lines if (found := _IGNORED_FORMAT.search(line))), None)
 
 
 def _first(pattern: re.Pattern[str], lines: tuple[str, ...]) -> str | None:

@@ -3,7 +3,7 @@
 The chat template is the engine's business: it runs inside the worker, never in ORAC.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +15,21 @@ from .options import engine_fields
 _ROLES = ("system", "user", "assistant")
 _MAX_SCHEMA_BYTES = 256 << 10
 _MAX_SCHEMA_DEPTH = 64
+
+# A JSON object (RFC 8259) in the engine's notation, with little white space: small models get lost
+# in it. The engine's own JSON mode fails when an answer is cut inside of a letter.
+_ANY_OBJECT = r"""
+root ::= object
+object ::= "{" space (pair ("," space pair)*)? "}" space
+pair ::= string ":" space value
+array ::= "[" space (value ("," space value)*)? "]" space
+value ::= object | array | string | number | ("true" | "false" | "null") space
+string ::= "\"" ([^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4}))* "\"" space
+number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [-+]? [0-9]+)? space
+space ::= " "?
+"""
+# The compiler for schemas of raw text has an option of its own against white space without end.
+_COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 
 _ALWAYS = {
     "stream": True,
@@ -39,13 +54,15 @@ def question(
     _check(request)
     if request.prompt is None and has_template:
         messages = [{"role": it.role, "content": it.content} for it in request.messages]
-        return "/v1/chat/completions", body | {"messages": messages} | _chat_format(request.format)
+        return "/v1/chat/completions", body | {"messages": messages} | _format(
+            request.format, _chat_format
+        )
     prompt = request.prompt
     if prompt is None:
         prompt = "\n\n".join(message.content for message in request.messages)
     if not prompt:
         raise InvalidRequest("the prompt is empty", {"prompt": "must not be empty"})
-    return "/v1/completions", body | {"prompt": prompt} | _raw_format(request.format)
+    return "/v1/completions", body | {"prompt": prompt} | _format(request.format, _raw_format)
 
 
 def _check(request: GenerateRequest) -> None:
@@ -79,17 +96,19 @@ def _deeper_than(value: object, levels: int) -> bool:
     return levels == 0 or any(_deeper_than(item, levels - 1) for item in inner)
 
 
-def _chat_format(wanted: Any) -> dict[str, Any]:
-    if wanted is None:
-        return {}
-    if wanted == "json":
-        return {"response_format": {"type": "json_object"}}
-    schema = {"name": "answer", "schema": wanted, "strict": True}
-    return {"response_format": {"type": "json_schema", "json_schema": schema}}
+def _chat_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    named = {"name": "answer", "schema": schema, "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": named}}
 
 
-def _raw_format(wanted: Any) -> dict[str, Any]:
+def _raw_format(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The path for raw text takes a schema under a name of its own, and ignores OpenAI's."""
+    return {"json_schema": dict(schema) | _COMPACT}
+
+
+def _format(
+    wanted: Any, of_schema: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
     if wanted is None:
         return {}
-    return {"json_schema": {"type": "object"} if wanted == "json" else wanted}
+    return {"grammar": _ANY_OBJECT} if wanted == "json" else of_schema(wanted)

@@ -6,7 +6,6 @@ The bytes go into the page cache of the kernel; nothing is kept here but one buf
 import asyncio
 import os
 from collections.abc import AsyncGenerator
-from contextlib import suppress
 from pathlib import Path
 
 from orac_core import LoadProgress, ModelFileInvalid
@@ -32,13 +31,10 @@ async def read_ahead(parts: tuple[Path, ...]) -> AsyncGenerator[LoadProgress, No
     yield LoadProgress("read", completed, total)
     buffer = bytearray(_CHUNK)
     for path in parts:
-        descriptor = await asyncio.to_thread(_opened, path)
-        try:
-            while count := await asyncio.to_thread(_read, path, descriptor, buffer):
-                completed += count
-                yield LoadProgress("read", min(completed, total), total)
-        finally:
-            os.close(descriptor)
+        start = completed
+        while count := await asyncio.to_thread(_read, path, completed - start, buffer):
+            completed += count
+            yield LoadProgress("read", min(completed, total), total)
     if completed < total:
         raise ModelFileInvalid(parts[-1], "it became shorter while it was read")
 
@@ -56,18 +52,13 @@ def _available() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _opened(path: Path) -> int:
+def _read(path: Path, offset: int, buffer: bytearray) -> int:
+    """Read one chunk; it opens the file itself, as nobody waits for a thread that is given up."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise ModelFileInvalid(path, f"cannot be read: {error.strerror}") from error
-    with suppress(OSError):  # some file systems do not take advice
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-    return descriptor
-
-
-def _read(path: Path, descriptor: int, buffer: bytearray) -> int:
-    try:
-        return os.readv(descriptor, [buffer])
+        try:
+            return os.preadv(descriptor, [buffer], offset)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise ModelFileInvalid(path, f"cannot be read: {error.strerror}") from error

@@ -13,6 +13,7 @@ from orac_core import (
     BackendUnavailable,
     Chunk,
     GenerateRequest,
+    InvalidRequest,
     LoadedInfo,
     LoadProgress,
     ModelFile,
@@ -21,7 +22,7 @@ from orac_core import (
 
 from .._http import HttpClient, Reply
 from .._openai import stream_answer
-from .._process import ChildProcess
+from .._process import ChildProcess, Tail
 from . import log
 from .launch import Engine, Launch
 from .plan import Plan
@@ -57,6 +58,7 @@ class Worker:
     _grace_s: float = field(default=0.0, init=False)
     _client: HttpClient | None = field(default=None, init=False)
     _applied: LoadedInfo = field(factory=LoadedInfo, init=False)
+    _schema_turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     @property
     def file(self) -> ModelFile:
@@ -136,8 +138,10 @@ class Worker:
             self._applied.context_length or self.plan.context_length,
             has_template=header is not None and header.has_chat_template,
         )
+        stream = stream_answer(self._client, path, body, idle_s=self.idle_timeout_s)
+        if "json_schema" in body:
+            stream = self._held_to_schema(stream)
         try:
-            stream = stream_answer(self._client, path, body, idle_s=self.idle_timeout_s)
             async with aclosing(stream) as chunks:
                 async for chunk in chunks:
                     yield chunk
@@ -145,6 +149,25 @@ class Worker:
             if await self._has_ended():
                 raise self._unavailable() from error
             raise
+
+    async def _held_to_schema(
+        self, stream: AsyncGenerator[Chunk, None]
+    ) -> AsyncGenerator[Chunk, None]:
+        """Watch the log while a schema binds raw text.
+
+        An engine whose compiler for that fails says so in its log alone, and goes on without the
+        schema. One such answer at a time, so that it is clear which of them is meant.
+        """
+        async with self._schema_turn, aclosing(stream) as chunks:
+            seen = self._tail.count
+            async for chunk in chunks:
+                if fault := log.ignored_format(self._tail.since(seen)):
+                    raise InvalidRequest(
+                        f"format: the engine cannot hold {self.file.id} to it ({fault}); send "
+                        "messages instead of a raw prompt, or a simpler schema",
+                        {"format": fault},
+                    )
+                yield chunk
 
     async def _spawn(self) -> None:
         key = secrets.token_urlsafe(32)
@@ -167,7 +190,7 @@ class Worker:
         except TimeoutError:
             raise BackendError(
                 f"llama.cpp did not start with {self.file.id} within "
-                f"{self.plan.start_timeout_s:.0f} s ({log.told(self._lines())}); raise "
+                f"{self.plan.start_timeout_s:.0f} s ({log.told(self._tail.lines)}); raise "
                 "start_timeout_s if the machine is that slow",
             ) from None
 
@@ -177,7 +200,7 @@ class Worker:
             if await self._has_ended(pause):
                 self._require_wanted()
                 raise log.failed_start(
-                    self.file.id, self.file.path, self._lines(), self._how_it_ended()
+                    self.file.id, self.file.path, self._tail.lines, self._how_it_ended()
                 )
             pause = min(pause * 1.5, _LONGEST_PAUSE_S)
 
@@ -191,7 +214,7 @@ class Worker:
         """Return what the engine says it uses."""
         reply = await self._get("/props")
         told = reply.json() if reply.status == _OK else {}
-        layers = log.offloaded_layers(self._lines())
+        layers = log.offloaded_layers(self._tail.lines)
         settings = told.get("default_generation_settings") or {}
         return LoadedInfo(
             context_length=settings.get("n_ctx") or self.plan.context_length,
@@ -227,15 +250,16 @@ class Worker:
         return BackendUnavailable(f"{self.file.id} {why}")
 
     def _obituary(self) -> str:
-        return f"{self._name} ended with {self._how_it_ended()}; {log.told(self._lines())}"
+        return f"{self._name} ended with {self._how_it_ended()}; {log.told(self._tail.lines)}"
 
     def _how_it_ended(self) -> str:
         how = self._process.how_it_ended() if self._process else "no process"
         # Nobody else sends this signal to a process of ORAC's.
         return f"{how} (the kernel, when memory runs out?)" if "SIGKILL" in how else how
 
-    def _lines(self) -> tuple[str, ...]:
-        return self._process.tail.lines if self._process else ()
+    @property
+    def _tail(self) -> Tail:
+        return self._process.tail if self._process else Tail()
 
     @property
     def _name(self) -> str:

@@ -56,6 +56,11 @@ class Flight:
         self.abandoned = self.abandoned or reason
         self._task.cancel()
 
+    @property
+    def over(self) -> bool:
+        """Whether the load has ended, well or not."""
+        return self._task.done()
+
     async def landed(self) -> None:
         """Wait until the load has ended, well or not."""
         await asyncio.wait([self._task])
@@ -87,5 +92,10 @@ class Flight:
 
     def _end(self, task: asyncio.Task[None]) -> None:
         self._wake()
-        if not task.cancelled():
-            task.exception()  # it reaches the followers; without one it is no news to anybody
+        forget_error(task)
+
+
+def forget_error(task: asyncio.Task[None]) -> None:
+    """Mark the error of *task* as seen: it reaches those who wait for it, if anybody still does."""
+    if not task.cancelled():
+        task.exception()

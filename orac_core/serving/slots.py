@@ -20,7 +20,7 @@ from ..types import (
     ModelState,
 )
 from .admission import Admission, Limits, Ticket
-from .flight import Flight, Report
+from .flight import Flight, Report, forget_error
 
 IN_FLIGHT = (ModelState.STARTING, ModelState.STOPPING)
 """States that the slot knows better than the engine."""
@@ -65,7 +65,7 @@ class Slot:
     @property
     def unused(self) -> bool:
         """Whether nothing would be lost if the slot were forgotten."""
-        return self.state is ModelState.STOPPED and self._idle.is_set() and not self._flight
+        return self.state is ModelState.STOPPED and self._idle.is_set() and not self._under_way
 
     def reported(self, info: ModelInfo, as_of: int) -> ModelInfo:
         """Return *info*, the engine's own report, with what only the slot knows.
@@ -113,6 +113,7 @@ class Slot:
             self._stop_answers(StateConflict(f"{self.model} was unloaded by force"))
         if self._unloading is None:
             self._unloading = asyncio.create_task(self._unload(), name=f"unload {self.model}")
+            self._unloading.add_done_callback(forget_error)
         await asyncio.shield(self._unloading)
 
     async def abandon(self, reason: OracError) -> None:
@@ -143,26 +144,29 @@ class Slot:
                 self._idle.set()
 
     async def _give_up(self, reason: OracError) -> None:
-        if self._flight:
-            self._flight.give_up(reason)
-            await self._flight.landed()
+        if flight := self._under_way:
+            flight.give_up(reason)
+            await flight.landed()
 
-    async def _boarding(self, request: LoadRequest) -> Flight:
-        while self._flight and self._flight.abandoned:
-            await self._flight.landed()
-        if self._flight is None:
-            self._flight = Flight(request)
-            self._flight.start(lambda report: self._load(request, report))
-        refuse_other_options(request, self._flight.request, "is being loaded")
+    @property
+    def _under_way(self) -> Flight | None:
+        if self._flight and self._flight.over:
+            self._flight = None
         return self._flight
 
+    async def _boarding(self, request: LoadRequest) -> Flight:
+        while (flight := self._under_way) and flight.abandoned:
+            await flight.landed()
+        if flight is None:
+            flight = self._flight = Flight(request)
+            flight.start(lambda report: self._load(request, report))
+        refuse_other_options(request, flight.request, "is being loaded")
+        return flight
+
     async def _load(self, request: LoadRequest, report: Report) -> None:
-        try:
-            async with self._turn:
-                if self.state is not ModelState.READY:
-                    await self._fly(request, report)
-        finally:
-            self._flight = None
+        async with self._turn:
+            if self.state is not ModelState.READY:
+                await self._fly(request, report)
 
     async def _fly(self, request: LoadRequest, report: Report) -> None:
         self._become(ModelState.STARTING)

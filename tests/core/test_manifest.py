@@ -160,6 +160,7 @@ json_values = st.recursive(
 
 @given(json_values)
 def test_whatever_is_in_it_a_manifest_is_read_or_refused(data):
+    outcome: Manifest | ConfigurationError
     try:
         outcome = parse(data, "orac.toml")
     except ConfigurationError as error:

@@ -13,10 +13,12 @@ from orac_core import (
     BackendKind,
     Chunk,
     GenerateRequest,
+    Host,
     Instance,
     InstanceHealth,
     LoadProgress,
     LoadRequest,
+    ModelFiles,
     ModelInfo,
     ModelNotFound,
     PluginError,
@@ -27,7 +29,7 @@ from orac_core.plugins import REQUIRED
 from tests.scripted import ScriptedBackend
 
 
-async def everything(stream) -> list:
+async def everything(stream):
     async with aclosing(stream):
         return [item async for item in stream]
 
@@ -49,7 +51,7 @@ def kind(name: str) -> BackendKind:
     return BackendKind(name, NoSettings, opened)
 
 
-def plugin_with(*kinds: BackendKind, **hooks):
+def plugin_with(*kinds, **hooks):
     return SimpleNamespace(backend_kinds=hookimpl(lambda: list(kinds)), **hooks)
 
 
@@ -152,12 +154,14 @@ def test_two_backends_that_are_equal_can_both_be_bound():
 def test_a_backend_that_lacks_a_hook_is_refused_when_it_is_bound(lacking):
     hooks = {name: hookimpl(lambda instance: None) for name in REQUIRED if name != lacking}
     with pytest.raises(PluginError, match=f"lacks {lacking}"):
-        Plugins().bind("here", SimpleNamespaceWithIdentity(**hooks))
+        Plugins().bind("here", Anything(**hooks))
 
 
-class SimpleNamespaceWithIdentity(SimpleNamespace):
-    __hash__ = object.__hash__
-    __eq__ = object.__eq__
+class Anything:
+    """An object with whatever attributes it is given."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
 
 
 def test_a_misspelt_hook_is_refused_when_it_is_bound():
@@ -173,7 +177,7 @@ def test_a_misspelt_hook_is_refused_when_it_is_bound():
 def test_a_hook_that_asks_for_arguments_there_are_not_is_refused():
     class Asking(ScriptedBackend):
         @hookimpl
-        async def unload(self, model, how):
+        async def unload(self, model, how):  # type: ignore[override]
             """Never called."""
 
     with pytest.raises(PluginError, match="how"):
@@ -213,6 +217,7 @@ def test_a_broken_plugin_is_kept_aside_with_its_reason_and_stops_no_other():
     assert "implements no hook" in plugins.broken["no_hooks_at_all"]
 
 
+HOST = Host(ModelFiles(()))
 GOOD = plugin_with(kind("good"))
 
 
@@ -271,7 +276,7 @@ async def test_an_error_of_oracs_own_passes_as_it_is():
         await everything(Plugins().bind("here", ScriptedBackend()).load(LoadRequest("absent")))
 
 
-def backend_that_yields(*chunks: Chunk) -> Instance:
+def backend_that_yields(*chunks) -> Instance:
     class Fixed(ScriptedBackend):
         @hookimpl
         async def generate(self, request):
@@ -352,5 +357,5 @@ async def test_a_kind_that_can_not_be_opened_is_an_error_that_names_the_instance
 
     broken = BackendKind("broken", NoSettings, opened)
     with pytest.raises(BackendError, match="here: open failed: no such device"):
-        async with Plugins().open("here", broken, NoSettings(), host=None):
+        async with Plugins().open("here", broken, NoSettings(), HOST):
             pass

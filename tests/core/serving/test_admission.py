@@ -24,7 +24,7 @@ async def test_one_more_than_may_wait_is_refused_at_once_with_when_to_ask_again(
         with pytest.raises(QueueFull, match="raise server.max_queue") as caught:
             async with admission.turn(Ticket(5)):
                 pass
-    assert caught.value.retry_after_s >= 1
+    assert (caught.value.retry_after_s or 0) >= 1
 
 
 async def test_who_leaves_the_queue_makes_room():

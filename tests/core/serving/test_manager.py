@@ -179,6 +179,7 @@ async def test_an_answer_is_pieces_of_text_and_then_the_whole_once(opened):
     assert (answer.text, answer.finish_reason) == ("one two three", "stop")
     assert (answer.model, answer.instance, answer.role) == ("small", "here", None)
     assert answer.usage.completion_tokens == 3
+    assert answer.ttft_s is not None
     assert 0 <= answer.queue_s + answer.load_s <= answer.ttft_s <= answer.elapsed_s
 
 

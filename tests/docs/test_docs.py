@@ -1,0 +1,178 @@
+"""What the documentation shows is run: commands, programs, manifests."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+import orac_core
+from orac_core.hookspecs import hookspec
+from orac_core.manifest import parse
+from tests.running import free_port, running_server
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md")) + [
+    ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+RUNNABLE = {"python", "console", "toml", "json"}
+SHOWN_ONLY = {"sh", "text", "mermaid", "html", "ini", "dockerfile", "yaml", "javascript", "gbnf"}
+DEMO = ROOT / "orac_server" / "demo"
+
+
+@frozen
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    language: str
+    text: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks(*languages: str) -> list[Block]:
+    return [block for page in PAGES for block in of_page(page) if block.language in languages]
+
+
+def of_page(page: Path) -> Iterator[Block]:
+    text = page.read_text()
+    for match in FENCE.finditer(text):
+        line = text.count("\n", 0, match.start()) + 1
+        yield Block(page, match[1], match[2], line)
+
+
+def test_every_block_says_in_which_language_it_is():
+    known = RUNNABLE | SHOWN_ONLY
+    for page in PAGES:
+        fences = page.read_text().count("\n```")
+        assert fences == 2 * len(list(of_page(page))), f"{page}: a fence without a language"
+        assert {block.language for block in of_page(page)} <= known, page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_between_pages_lead_somewhere(page):
+    for target in LINK.findall(page.read_text()):
+        assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("block", blocks("toml"), ids=str)
+def test_toml_is_a_manifest_that_is_accepted(block):
+    data = tomllib.loads(block.text)
+    if "project" not in data:
+        assert parse(data, str(block)) is not None
+    else:
+        assert "orac" in data["project"]["entry-points"]
+
+
+@pytest.mark.parametrize("block", blocks("json"), ids=str)
+def test_json_is_json(block):
+    assert json.loads(block.text) is not None
+
+
+@pytest.mark.parametrize("block", blocks("python"), ids=str)
+def test_python_runs(block, tmp_path):
+    environ = {**os.environ, "ORAC_MODELS_DIR": str(DEMO), "HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block.text],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    manifest = tmp_path_factory.mktemp("manifest") / "orac.toml"
+    port = free_port()
+    manifest.write_text(f"[server]\nport = {port}\n")
+    with running_server("--demo", environ={"ORAC_MANIFEST": str(manifest)}) as address:
+        assert address == f"http://127.0.0.1:{port}"
+        yield address
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted({block.page for block in blocks("console")}),
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+def test_commands_print_what_the_page_shows(page, server, tmp_path):
+    commands = Path(sys.executable).parent
+    environ = {
+        **os.environ,
+        "ORAC_URL": server,
+        "ORAC_MODELS_DIR": str(DEMO),
+        "PATH": f"{commands}:{os.environ['PATH']}",
+    }
+    for command, expected in commands_of(page):
+        done = subprocess.run(
+            command.replace("http://127.0.0.1:8000", server),
+            shell=True,
+            cwd=tmp_path,
+            env=environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert pattern(expected).fullmatch(done.stdout.strip()), f"{command}\n{done.stdout}"
+
+
+def commands_of(page: Path) -> Iterator[tuple[str, str]]:
+    for block in of_page(page):
+        if block.language != "console":
+            continue
+        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output.strip()
+
+
+def pattern(expected: str) -> re.Pattern[str]:
+    """Return what matches *expected*, in which … stands for anything."""
+    parts = [re.escape(part.strip()) for part in expected.split("…")]
+    return re.compile(r"[\s\S]*?\s*".join(parts) + (r"[\s\S]*" if parts[-1] == "" else ""))
+
+
+def test_every_hook_is_documented():
+    page = (ROOT / "docs/reference/hooks.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)\(", page, re.MULTILINE))
+    specified = {
+        name
+        for name, value in vars(orac_core.hookspecs).items()
+        if hasattr(value, f"{hookspec.project_name}_spec")
+    }
+    assert named == specified
+
+
+def test_every_error_is_documented():
+    page = (ROOT / "docs/reference/errors.md").read_text()
+    named = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    errors = {
+        name
+        for name in orac_core.__all__
+        if isinstance(value := getattr(orac_core, name), type) and issubclass(value, Exception)
+    }
+    assert named == errors - {"OracError"}
+
+
+def test_the_readmes_lines_are_the_ones_that_ci_runs():
+    ci = (ROOT / ".ci/run").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for words in ("orac serve --demo", "bin/tox"):
+        assert f"readme_line '{words}'" in ci
+        assert any(words in block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL))

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from attrs import frozen
 
 import orac_core
 from orac_core.hookspecs import hookspec
 from orac_core.manifest import parse
+from orac_server.errors import RULES
+from orac_server.routes import routes
 from tests.running import free_port, running_server
 
 ROOT = Path(__file__).parents[2]
@@ -176,3 +179,23 @@ def test_the_readmes_lines_are_the_ones_that_ci_runs():
     for words in ("orac serve --demo", "bin/tox"):
         assert f"readme_line '{words}'" in ci
         assert any(words in block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL))
+
+
+def test_every_route_is_documented():
+    page = (ROOT / "docs/reference/rest.md").read_text()
+    named = set(re.findall(r"^\| `(\w+) (/\S*)` \|", page, re.MULTILINE))
+    served = {
+        (route.method, re.sub(r"\{(\w+):[^}]*\}", r"{\1}", route.path))
+        for route in routes()
+        if isinstance(route, web.RouteDef) and route.method != "HEAD"
+    }
+    files = {(method, path) for method, path in served if "." in path.rpartition("/")[2]}
+    assert named == served - files
+
+
+def test_every_status_of_an_error_is_the_documented_one():
+    page = (ROOT / "docs/reference/errors.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| `(\w+)` \|", page, re.MULTILINE)
+    assert {row for row in rows if row[0] != "ConfigurationError"} == {
+        (cls.__name__, str(rule.status), rule.code) for cls, rule in RULES.items()
+    }

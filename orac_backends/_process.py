@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 from attrs import define, field
 
@@ -128,9 +128,9 @@ class ChildProcess(asyncio.SubprocessProtocol):
         except (OSError, ValueError) as error:
             raise BackendError(f"cannot start {name} ({argv[0]}): {error}") from error
         child._transport = transport  # noqa: SLF001 - one's own
-        pipe = transport.get_pipe_transport(0)
-        if isinstance(pipe, asyncio.WriteTransport):
-            pipe.write(stdin)
+        # Not tested for its class: uvloop's own is none of asyncio's.
+        pipe = cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
+        pipe.write(stdin)
         return child
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's

@@ -133,7 +133,7 @@ class ModelManager:
                     yield stage
             model = await self.find(f"{slot.instance.name}/{slot.model}")
         applied = model.info.loaded or LoadedInfo()
-        refuse_other_options(request, applied, "is loaded")
+        refuse_other_options(request, "is loaded", slot.asked, applied)
         took = time.perf_counter() - started
         yield Loaded(slot.model, slot.instance.name, took, applied, already)
 
@@ -202,14 +202,20 @@ class ModelManager:
             instances[name] = InstanceHealth(usable=False, message=reason)
         return fold(instances, await self.models(), self.plugins.broken)
 
-    async def close(self) -> None:
-        """Take no new work, let running answers end within ``limits.drain_s``, end the rest."""
+    async def close(self, *, drain_s: float | None = None) -> None:
+        """Take no new work, let running answers end, then end the rest.
+
+        Args:
+            drain_s: Time that running answers get; None for ``limits.drain_s``. A second call may
+                cut short a first one.
+        """
         self.closing = True
         slots = tuple(self._slots.values())
         if not slots:
             return
         waits = [asyncio.ensure_future(slot.drained()) for slot in slots]
-        _, late = await asyncio.wait(waits, timeout=self.limits.drain_s)
+        timeout = self.limits.drain_s if drain_s is None else drain_s
+        _, late = await asyncio.wait(waits, timeout=timeout)
         for wait in late:
             wait.cancel()
         reason = ShuttingDown("ORAC is stopping and ended this answer; ask again in a moment")

@@ -41,6 +41,7 @@ class Slot:
         reason: Why it is ``failed``.
         last_used_at: When its last answer began, in seconds since 1970.
         changes: Number of changes of state so far; tells an old report from a fresh one.
+        asked: What the last load that ended well was asked for.
         admission: Its queue.
     """
 
@@ -51,6 +52,7 @@ class Slot:
     reason: str | None = None
     last_used_at: float | None = None
     changes: int = 0
+    asked: LoadRequest | None = None
     admission: Admission = field(init=False)
     _flight: Flight | None = field(default=None, init=False)
     _unloading: asyncio.Task[None] | None = field(default=None, init=False)
@@ -160,7 +162,7 @@ class Slot:
         if flight is None:
             flight = self._flight = Flight(request)
             flight.start(lambda report: self._load(request, report))
-        refuse_other_options(request, flight.request, "is being loaded")
+        refuse_other_options(request, "is being loaded", flight.request)
         return flight
 
     async def _load(self, request: LoadRequest, report: Report) -> None:
@@ -180,6 +182,7 @@ class Slot:
             await self._crash(error)
             raise
         self._become(ModelState.READY)
+        self.asked = request
 
     async def _unload(self) -> None:
         try:
@@ -250,7 +253,7 @@ class Slot:
 
     def _become(self, state: ModelState) -> None:
         self.state = follow(self.state, state)
-        self.reason = None
+        self.reason = self.asked = None
         self.changes += 1
 
     def _fail(self, error: OracError) -> None:
@@ -258,19 +261,26 @@ class Slot:
         self.reason = str(error)
 
 
-def refuse_other_options(asked: LoadRequest, given: LoadRequest | LoadedInfo, how: str) -> None:
+def refuse_other_options(
+    asked: LoadRequest, how: str, *given: LoadRequest | LoadedInfo | None
+) -> None:
     """Refuse to pass a model loaded one way for one asked for in another.
+
+    Args:
+        asked: What is asked for now.
+        how: What the model is: loaded, or being loaded.
+        given: What was asked for then, and what came of it. An engine may give less than it was
+            asked for, so either of them will do.
 
     Raises:
         StateConflict: naming each option that differs.
     """
-    differing = [
-        f"{name} {was} instead of {wanted}"
-        for name in ("context_length", "gpu_layers", "parallel")
-        if (wanted := getattr(asked, name)) is not None
-        and (was := getattr(given, name)) is not None
-        and was != wanted
-    ]
+    differing = []
+    for name in ("context_length", "gpu_layers", "parallel"):
+        wanted = getattr(asked, name)
+        had = [value for each in given if (value := getattr(each, name, None)) is not None]
+        if wanted is not None and had and wanted not in had:
+            differing.append(f"{name} {had[-1]} instead of {wanted}")
     if differing:
         raise StateConflict(
             f"{asked.model} {how} with {', '.join(differing)}; unload it first, then load it anew",

@@ -2,6 +2,7 @@ import asyncio
 from contextlib import AsyncExitStack, aclosing
 
 import pytest
+from attrs import evolve
 
 import orac_core
 from orac_core import (
@@ -91,6 +92,22 @@ async def test_a_loaded_model_is_not_passed_off_as_one_loaded_otherwise(opened):
     await manager.load(LoadRequest("small", context_length=256))
     with pytest.raises(StateConflict, match="context_length 256 instead of 512; unload it first"):
         await manager.load(LoadRequest("small", context_length=512))
+
+
+async def test_who_asks_the_same_again_gets_the_same_though_the_engine_gave_less(opened):
+    class Frugal(ScriptedBackend):
+        def _info(self, name):
+            info = super()._info(name)
+            return (
+                evolve(info, loaded=evolve(info.loaded, context_length=64)) if info.loaded else info
+            )
+
+    manager = await opened(Frugal())
+    for _ in range(2):
+        loaded = await manager.load(LoadRequest("small", context_length=8192))
+        assert loaded.applied.context_length == 64
+    with pytest.raises(StateConflict, match="context_length 64 instead of 4096"):
+        await manager.load(LoadRequest("small", context_length=4096))
 
 
 async def test_twenty_who_want_the_same_model_share_one_load(opened):

@@ -1,0 +1,1 @@
+"""What is done for each request; ``routes.py`` says for which."""

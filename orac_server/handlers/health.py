@@ -1,0 +1,110 @@
+"""How everything is."""
+
+import platform
+import re
+import time
+from importlib.metadata import version
+
+import psutil
+from aiohttp import web
+
+from orac_core import Health, ModelManager, ShuttingDown
+
+from ..body import reply
+from ..keys import MANAGER, STARTED_AT
+from ..wire import Json
+
+FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
+"""The folders of an absolute path within a text."""
+
+
+async def health(request: web.Request) -> web.StreamResponse:
+    """``GET /v1/health``: 200 when something can serve, else 503."""
+    manager = request.app[MANAGER]
+    found = await manager.health()
+    uptime_s = time.monotonic() - request.app[STARTED_AT]
+    body = _without_folders(_body(manager, found, uptime_s))
+    return reply(body, 503 if found.status == "unhealthy" else 200)
+
+
+async def live(_request: web.Request) -> web.StreamResponse:
+    """``GET /v1/health/live``: 200 while the process answers at all."""
+    return reply({"status": "live"})
+
+
+async def ready(request: web.Request) -> web.StreamResponse:
+    """``GET /v1/health/ready``: 200 while new work is taken.
+
+    Raises:
+        ShuttingDown: when it is not.
+    """
+    if request.app[MANAGER].closing:
+        raise ShuttingDown("ORAC is stopping and takes no new work")
+    return reply({"status": "ready"})
+
+
+def _body(manager: ModelManager, found: Health, uptime_s: float) -> Json:
+    return {
+        "status": found.status,
+        "message": found.message,
+        "uptime_s": round(uptime_s, 3),
+        "versions": _versions(found),
+        "memory": _memory(),
+        "gpu": None,
+        "device": None,
+        "instances": _instances(manager, found),
+        "models_loaded": dict(found.models_loaded),
+        "loaded_count": found.loaded_count,
+        "total_count": len(found.models_loaded),
+        "errors": dict(found.errors),
+        "plugins": {
+            "loaded": list(manager.plugins.plugins),
+            "broken": dict(manager.plugins.broken),
+        },
+        "degradation": [],
+    }
+
+
+def _versions(found: Health) -> Json:
+    return {
+        "orac": version("orac"),
+        "python": platform.python_version(),
+        "backends": {name: instance.version for name, instance in found.instances.items()},
+    }
+
+
+def _memory() -> Json:
+    memory = psutil.virtual_memory()
+    return {
+        "total_bytes": memory.total,
+        "available_bytes": memory.available,
+        "free_bytes": memory.free,
+        "page_cache_bytes": getattr(memory, "cached", None),
+        "unified": None,
+    }
+
+
+def _instances(manager: ModelManager, found: Health) -> Json:
+    return {
+        name: {
+            "kind": manager.backends.kinds.get(name),
+            "usable": instance.usable,
+            "message": instance.message,
+            "version": instance.version,
+            "details": dict(instance.details),
+        }
+        for name, instance in found.instances.items()
+    }
+
+
+def _without_folders(value: object) -> object:
+    """Return *value* with every absolute path in its texts cut down to the last part."""
+    match value:
+        case str():
+            return FOLDERS.sub("", value)
+        case dict():
+            return {_without_folders(key): _without_folders(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_without_folders(each) for each in value]
+        case _:
+            return value

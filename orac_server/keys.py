@@ -1,0 +1,14 @@
+"""What the application keeps for its handlers."""
+
+from aiohttp import web
+
+from orac_core import ModelManager
+
+MANAGER = web.AppKey("manager", ModelManager)
+"""The manager that is served."""
+
+STARTED_AT = web.AppKey("started_at", float)
+"""When the application was made, by the monotonic clock."""
+
+REQUEST_ID = "request_id"
+"""Where a request keeps its id."""

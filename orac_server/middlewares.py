@@ -1,0 +1,60 @@
+"""What happens to every request and every answer."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from .body import reply
+from .errors import Problem, told, told_http
+from .keys import REQUEST_ID
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+SERVER_NAME = "ORAC"
+"""The header ``Server``: what serves, and no version of it."""
+
+HEADERS = {
+    "Server": SERVER_NAME,
+    "Content-Security-Policy": (
+        "default-src 'self'; script-src 'self'; style-src 'self'; object-src 'none'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+"""Headers of every answer."""
+
+SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@web.middleware
+async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id: the client's own ``X-Request-Id`` where it is harmless."""
+    given = request.headers.get("X-Request-Id", "")
+    request[REQUEST_ID] = given if SAFE_ID.fullmatch(given) else secrets.token_hex(8)
+    return await handler(request)
+
+
+@web.middleware
+async def error_envelope(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell every error in the same form."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return answer(told_http(error, request))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the client gets JSON
+        return answer(told(error, request))
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add what every answer has; called when its headers are about to go out."""
+    response.headers.update(HEADERS)
+    if id_ := request.get(REQUEST_ID):
+        response.headers["X-Request-Id"] = id_
+
+
+def answer(problem: Problem) -> web.Response:
+    """Return the answer that tells *problem*."""
+    return reply(problem.body, problem.status, problem.headers)

@@ -1,0 +1,164 @@
+"""The service: it listens, serves, and stops in good order."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+
+from aiohttp import web
+from attrs import define, field
+
+from orac_core import ConfigurationError, ModelManager
+
+from . import logs
+from .app import create_app
+from .connection import Connection
+
+Announce = Callable[[str, ModelManager], Awaitable[None]]
+
+BACKLOG = 1024
+"""Connections that may wait to be taken."""
+
+IDLE_S = 75.0
+"""A connection that is not used is closed after this."""
+
+LAST_WORDS_S = 1.0
+"""Time that the last bytes get to go out when the service stops."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(
+    opening: AbstractAsyncContextManager[ModelManager],
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    *,
+    announce: Announce | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; running answers may end then, a second signal ends them.
+
+    Args:
+        opening: Opens the manager, such as ``orac_core.open(...)``; not before the address is
+            known to be free.
+        host: Address to listen on, or a name of it.
+        port: Port to listen on; 0 takes a free one.
+        announce: Called with the URL and the manager as soon as requests are answered.
+
+    Raises:
+        ConfigurationError: when the address can not be listened on, or the manifest is wrong.
+    """
+    logs.configure()
+    with bound(host, port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(opening, listener, announce))
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; of the addresses that *host* names, the first of IPv4.
+
+    Raises:
+        ConfigurationError: when that can not be.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
+        return socket.create_server(address, family=family, backlog=BACKLOG)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ConfigurationError(
+            f"cannot listen on {host}, port {port}: {reason}; "
+            "stop what listens there, or choose another with --host and --port",
+        ) from error
+
+
+def url(listener: socket.socket) -> str:
+    """Return the address to open in a browser."""
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if listener.family is socket.AF_INET6 else host
+    return f"http://{shown}:{port}/"
+
+
+@asynccontextmanager
+async def listening(
+    app: web.Application, listener: socket.socket
+) -> AsyncIterator[asyncio.AbstractServer]:
+    """Answer requests to *app* on *listener*; leaving closes every connection."""
+    loop = asyncio.get_running_loop()
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=LAST_WORDS_S)
+    await runner.setup()
+    try:
+        server = await loop.create_server(
+            lambda: _connection(runner.server, loop), sock=listener, backlog=BACKLOG
+        )
+        try:
+            yield server
+        finally:
+            server.close()
+    finally:
+        await runner.cleanup()
+
+
+@define(eq=False)
+class _Signals:
+    """What the process was told to do."""
+
+    stop: asyncio.Event = field(factory=asyncio.Event)
+    hurry: asyncio.Event = field(factory=asyncio.Event)
+
+    def receive(self) -> None:
+        """Stop; at the second time, at once."""
+        (self.hurry if self.stop.is_set() else self.stop).set()
+
+
+async def _serve(
+    opening: AbstractAsyncContextManager[ModelManager],
+    listener: socket.socket,
+    announce: Announce | None,
+) -> None:
+    signals = _Signals()
+    with _handled(signals):
+        async with opening as manager, listening(create_app(manager), listener) as server:
+            if announce:
+                await announce(url(listener), manager)
+            await signals.stop.wait()
+            server.close()
+            await _drain(manager, signals.hurry)
+
+
+async def _drain(manager: ModelManager, hurry: asyncio.Event) -> None:
+    """Let running answers end, unless there is a hurry."""
+    closing = asyncio.create_task(manager.close())
+    hurried = asyncio.create_task(hurry.wait())
+    await asyncio.wait([closing, hurried], return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not closing.done():
+        await manager.close(drain_s=0)
+    await closing
+
+
+@contextmanager
+def _handled(signals: _Signals) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, signals.receive)
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _connection(server: web.Server | None, loop: asyncio.AbstractEventLoop) -> Connection:
+    if server is None:  # a connection that was taken while the runner was leaving
+        raise ConnectionError("the service has stopped")
+    return Connection(server, loop=loop, keepalive_timeout=IDLE_S)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes an event loop of uvloop, where that is installed."""
+    try:
+        import uvloop  # noqa: PLC0415 - it does not install everywhere
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -133,6 +133,10 @@ class ChildProcess(asyncio.SubprocessProtocol):
         pipe.write(stdin)
         return child
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember how to reach it; asyncio calls this."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)
+
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's
         """Keep what it wrote; asyncio calls this."""
         self.tail.feed(data)

@@ -18,7 +18,8 @@ _FILE_FAULTS = (
     re.compile(r"gguf_init_from_\w+: (?!failed to read|failed to open)(.+)"),
     re.compile(r"error loading model: (?!llama_model_loader: failed to load)(.+)"),
     re.compile(r"gguf_init_from_\w+: (.+)"),
-    re.compile(r"chat template parsing error: (.+)"),
+    re.compile(r"common_(chat_templates_init: error: .+)"),
+    re.compile(r"(chat template parsing error: .+)"),
 )
 _IGNORED_FORMAT = re.compile(r"llg error: (?:at \S+: )?(.+)")
 _LISTENING = re.compile(r"couldn't bind|failed to bind", re.IGNORECASE)

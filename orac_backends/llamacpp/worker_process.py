@@ -58,6 +58,7 @@ class Worker:
     _grace_s: float = field(default=0.0, init=False)
     _client: HttpClient | None = field(default=None, init=False)
     _applied: LoadedInfo = field(factory=LoadedInfo, init=False)
+    _spawning: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _schema_turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     @property
@@ -97,8 +98,10 @@ class Worker:
                 self._require_wanted()
                 yield progress
         yield LoadProgress("start", message="llama.cpp is starting")
+        async with self._spawning:  # whoever stops it waits until there is something to kill
+            self._require_wanted()
+            await self._spawn()
         self._require_wanted()
-        await self._spawn()
         await self._until_ready()
         self._applied = await self._asked()
         self._require_wanted()
@@ -111,10 +114,11 @@ class Worker:
             BackendError: when the process does not die.
         """
         self.state = ModelState.STOPPING
-        if self._process is not None:
-            await self._process.stop(self._grace_s)
-        if self._client is not None:
-            await self._client.close()
+        async with self._spawning:
+            if self._process is not None:
+                await self._process.stop(self._grace_s)
+            if self._client is not None:
+                await self._client.close()
         self.socket.unlink(missing_ok=True)
         self.state = ModelState.STOPPED
 
@@ -181,7 +185,6 @@ class Worker:
             stdin=launch.stdin,
             on_exit=self._on_exit,
         )
-        self._require_wanted()
 
     async def _until_ready(self) -> None:
         try:

@@ -81,6 +81,11 @@ def as_json(value: object) -> None:
     _write(sys.stdout, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+def as_json_line(value: object) -> None:
+    """Write *value* as JSON in one line."""
+    _write(sys.stdout, json.dumps(value, ensure_ascii=False) + "\n")
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write a table: drawn on a terminal, else one line for each row with tabs between cells."""
     cells = [[escaped(cell) for cell in row] for row in rows]
@@ -142,7 +147,7 @@ def count(number: int | None) -> str:
 
 def plain(value: object) -> str:
     """Return a cell: ``-`` for what is not known."""
-    if value is None or value == "":
+    if value is None or value in ("", [], ()):
         return "-"
     return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 

@@ -1,7 +1,8 @@
-"""Running the asynchronous work of a command, and turning its end into an exit code."""
+"""Turning the end of a command's work into an exit code."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from orac_core import OracError
@@ -13,14 +14,21 @@ T = TypeVar("T")
 FAILED = 1
 
 
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """Say on stderr why the work within failed, and end the process with 1."""
+    try:
+        yield
+    except OracError as error:
+        note(str(error))
+        raise SystemExit(FAILED) from None
+
+
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of *work*.
 
     Raises:
         SystemExit: 1 when it failed, after saying why.
     """
-    try:
+    with failures_told():
         return asyncio.run(work)
-    except OracError as error:
-        note(str(error))
-        raise SystemExit(FAILED) from None

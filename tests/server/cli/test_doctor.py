@@ -190,7 +190,12 @@ def test_an_aiohttp_without_its_c_parser_is_a_warning_with_the_cure(monkeypatch)
 
 def test_a_broken_plugin_is_a_warning_as_long_as_another_offers_a_kind():
     sound = {"name": "llamacpp", "kinds": [{"name": "llamacpp", "engine_version": None}]}
-    common = {"distribution": None, "version": None, "wraps": [], "problem": None}
+    common: dict[str, object] = {
+        "distribution": None,
+        "version": None,
+        "wraps": [],
+        "problem": None,
+    }
     broken = {**common, "name": "ray", "kinds": [], "problem": "ImportError: no ray"}
     section = machine.plugins({"plugins": [{**common, **sound}, broken]})
     assert texts(section, "warning") == ["ray is broken: ImportError: no ray"]

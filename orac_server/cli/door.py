@@ -1,0 +1,60 @@
+"""Where a command's work is done: by the server when it answers, else in this process."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Protocol
+
+from attrs import define
+
+import orac_core
+from orac_core import Answer, ModelManager
+
+from .. import wire
+from .client import Json, NoServer, reach
+from .options import shown
+from .output import note
+from .question import Question
+
+
+class Door(Protocol):
+    """What a server and this process can do alike."""
+
+    async def models(self) -> list[Json]:
+        """Return the models as ``GET /v1/models`` lists them."""
+
+    def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
+        """Answer: ``chunk`` events, then ``done`` with the whole answer."""
+
+
+@define(eq=False)
+class InProcess:
+    """This process, with backends of its own."""
+
+    manager: ModelManager
+
+    async def models(self) -> list[Json]:
+        """Return the models as ``GET /v1/models`` lists them."""
+        return [wire.model(each) for each in await self.manager.models()]
+
+    async def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
+        """Answer: ``chunk`` events, then ``done`` with the whole answer."""
+        async with aclosing(self.manager.generate(question.request)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Answer):
+                    yield "done", wire.answer(piece)
+                else:
+                    yield "chunk", {"text": piece}
+
+
+@asynccontextmanager
+async def open_door(url: str) -> AsyncIterator[Door]:
+    """Open the server at *url* or, when none answers, this process; say on stderr which."""
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(reach(url))
+        except NoServer as absent:
+            note(f"{absent}; working in this process")
+            yield InProcess(await stack.enter_async_context(orac_core.open()))
+        else:
+            note(f"using the server at {shown(url)}")
+            yield server

@@ -1,0 +1,117 @@
+"""``orac list``, ``load`` and ``unload``: which models there are, and which are in memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+
+import click
+
+from .client import Json, NoServer, Server, reach
+from .door import open_door
+from .options import json_option, shown, url_option
+from .output import as_json, count, note, plain, say, size, table, waiting
+from .progress import loading
+from .running import run
+
+COLUMNS = ("MODEL", "STATE", "SIZE", "PARAMETERS", "QUANTIZATION", "CONTEXT", "INSTANCE", "ROLES")
+
+
+@click.command("list")
+@url_option
+@json_option
+def list_command(url: str, *, in_json: bool) -> None:
+    """List the models and what they are doing.
+
+    A model that can not be used is listed as failed, with its reason on stderr.
+    """
+    models = run(_models(url))
+    if in_json:
+        as_json({"object": "list", "data": models})
+        return
+    table(COLUMNS, [_row(each) for each in models])
+    for each in models:
+        if each["state"] == "failed":
+            note(f"{each['id']}: {each['state_reason']}")
+
+
+@click.command("load")
+@click.argument("model")
+@url_option
+@json_option
+def load_command(model: str, url: str, *, in_json: bool) -> None:
+    """Load MODEL on the server and prove that it answers.
+
+    A model that is loaded already is left as it is.
+    """
+    loaded = run(_load(model, url))
+    if in_json:
+        as_json(loaded)
+        return
+    how = "was loaded already" if loaded["already_loaded"] else "is loaded"
+    took = "" if loaded["already_loaded"] else f", in {loaded['load_ms'] / 1000:.2f} s"
+    say(f"{loaded['model']} {how}{took}")
+
+
+@click.command("unload")
+@click.argument("model")
+@url_option
+@json_option
+def unload_command(model: str, url: str, *, in_json: bool) -> None:
+    """Free the memory of MODEL on the server, once its running answers have ended.
+
+    No error when it was not loaded.
+    """
+    unloaded = run(_unload(model, url))
+    if in_json:
+        as_json(unloaded)
+        return
+    freed = unloaded["freed_bytes"]
+    say(f"{unloaded['model']} is unloaded" + (f", {size(freed)} freed" if freed else ""))
+
+
+async def _models(url: str) -> list[Json]:
+    async with open_door(url) as door:
+        return await door.models()
+
+
+async def _load(model: str, url: str) -> Json:
+    data: Json = {}
+    async with _server(url) as server, aclosing(server.load(model)) as events:
+        with loading(model) as report:
+            async for name, data in events:
+                if name == "progress":
+                    report(data)
+    return data
+
+
+async def _unload(model: str, url: str) -> Json:
+    async with _server(url) as server:
+        with waiting(f"unloading {model}"):
+            return await server.unload(model)
+
+
+@asynccontextmanager
+async def _server(url: str) -> AsyncIterator[Server]:
+    """Open the server; what a process of our own loaded would be gone at its end."""
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(reach(url))
+        except NoServer as absent:
+            raise NoServer(
+                f"{absent}, and nothing stays loaded without one; start it with `orac serve`, "
+                "or name it with --url",
+            ) from absent
+        note(f"using the server at {shown(url)}")
+        yield server
+
+
+def _row(model: Json) -> list[str]:
+    return [
+        model["id"],
+        model["state"],
+        size(model["size_bytes"]),
+        count(model["parameters"]),
+        plain(model["quantization"]),
+        plain(model["context_length"]),
+        f"{model['instance']} ({model['kind']})",
+        plain(model["roles"]),
+    ]

@@ -16,7 +16,7 @@ T = TypeVar("T")
 JSON = "application/json"
 
 MAX_BYTES = 1024 * 1024
-"""Longest body of a request, unpacked."""
+"""Longest body of a request."""
 
 PATIENCE_S = 30.0
 """Longest time that a client may take to send a body."""
@@ -53,13 +53,7 @@ def reply(data: object, status: int = 200, headers: Any = None) -> web.Response:
 async def _received(request: web.Request) -> bytes:
     if not request.can_read_body:
         return b""
-    if request.content_type != JSON:
-        raise web.HTTPUnsupportedMediaType(
-            text=f"send JSON, with the header `Content-Type: {JSON}`",
-        )
-    length = request.content_length or 0
-    if length > MAX_BYTES:
-        raise too_large(length)
+    _check_headers(request)
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await request.read()
@@ -70,10 +64,16 @@ async def _received(request: web.Request) -> bytes:
         raise InvalidRequest("the body is not encoded as its headers say") from error
 
 
-def too_large(length: int) -> web.HTTPException:
-    """Return the error for a body of *length* bytes."""
-    text = f"the body is larger than the limit of {MAX_BYTES} bytes"
-    return web.HTTPRequestEntityTooLarge(MAX_BYTES, length, text=text)
+def _check_headers(request: web.Request) -> None:
+    """Refuse a body, before any of it is read, by what its headers say of it."""
+    if request.content_type != JSON:
+        text = f"send JSON, with the header `Content-Type: {JSON}`"
+        raise web.HTTPUnsupportedMediaType(text=text)
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise web.HTTPUnsupportedMediaType(text="send the body as it is, not compressed")
+    if (length := request.content_length or 0) > MAX_BYTES:
+        text = f"the body is larger than the limit of {MAX_BYTES} bytes"
+        raise web.HTTPRequestEntityTooLarge(MAX_BYTES, length, text=text)
 
 
 def _parsed(raw: bytes) -> Any:

@@ -51,6 +51,5 @@ class Connection(web.RequestHandler):
 
 
 def _reason(message: str | None) -> str:
-    words = " ".join((message or "").split()).partition(": ")
-    text = " ".join(filter(None, words[:1] if not words[2] else words[2:]))
-    return "".join(letter for letter in text if letter.isprintable())[:MAX_REASON]
+    """Return the parser's reason without what it quotes of the request."""
+    return (message or "").strip().partition("\n")[0].rstrip(":")[:MAX_REASON]

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 from attrs import frozen
+from structlog.contextvars import get_contextvars
 
 from orac_core import (
     BackendError,
@@ -23,7 +24,6 @@ from orac_core import (
     StateConflict,
 )
 
-from .keys import REQUEST_ID
 from .wire import details
 
 logger = structlog.get_logger("orac.server")
@@ -114,8 +114,8 @@ def envelope(
 
 
 def _unexpected(error: Exception, request: web.BaseRequest) -> Problem:
-    id_ = request.get(REQUEST_ID)
-    logger.error("unexpected error", request_id=id_, path=request.path, exc_info=error)
+    id_ = get_contextvars().get("request_id")
+    logger.error("unexpected error", path=request.path, exc_info=error)
     message = f"an internal error, which is none of yours; the log tells more of request {id_}"
     return Problem(INTERNAL.status, envelope(INTERNAL, message), {})
 

@@ -9,6 +9,3 @@ MANAGER = web.AppKey("manager", ModelManager)
 
 STARTED_AT = web.AppKey("started_at", float)
 """When the application was made, by the monotonic clock."""
-
-REQUEST_ID = "request_id"
-"""Where a request keeps its id."""

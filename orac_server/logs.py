@@ -6,6 +6,7 @@ import sys
 import structlog
 
 STEPS: tuple[structlog.typing.Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -5,10 +5,10 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from .body import reply
 from .errors import Problem, told, told_http
-from .keys import REQUEST_ID
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,7 +33,8 @@ SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id: the client's own ``X-Request-Id`` where it is harmless."""
     given = request.headers.get("X-Request-Id", "")
-    request[REQUEST_ID] = given if SAFE_ID.fullmatch(given) else secrets.token_hex(8)
+    # aiohttp handles each request in a context of its own, also those of one connection.
+    bind_contextvars(request_id=given if SAFE_ID.fullmatch(given) else secrets.token_hex(8))
     return await handler(request)
 
 
@@ -48,10 +49,10 @@ async def error_envelope(request: web.Request, handler: Handler) -> web.StreamRe
         return answer(told(error, request))
 
 
-async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Add what every answer has; called when its headers are about to go out."""
     response.headers.update(HEADERS)
-    if id_ := request.get(REQUEST_ID):
+    if id_ := get_contextvars().get("request_id"):
         response.headers["X-Request-Id"] = id_
 
 

@@ -23,8 +23,8 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/v1/models", models.list_models),
         web.post("/v1/models/load", models.load_named_model),
         web.post("/v1/models/unload", models.unload_named_model),
-        web.post("/v1/models/{id:.+}/load", models.load_model),
-        web.post("/v1/models/{id:.+}/unload", models.unload_model),
-        web.get("/v1/models/{id:.+}", models.show_model),
+        web.post("/v1/models/{id:(?s:.+)}/load", models.load_model),
+        web.post("/v1/models/{id:(?s:.+)}/unload", models.unload_model),
+        web.get("/v1/models/{id:(?s:.+)}", models.show_model),
         web.post("/v1/prompt", prompt.prompt),
     ]

@@ -23,6 +23,9 @@ BACKLOG = 1024
 IDLE_S = 75.0
 """A connection that is not used is closed after this."""
 
+LINGER_S = 5.0
+"""Time that a client gets to end a body nobody wants, so that it sees the answer."""
+
 LAST_WORDS_S = 1.0
 """Time that the last bytes get to go out when the service stops."""
 
@@ -151,7 +154,13 @@ def _handled(signals: _Signals) -> Iterator[None]:
 def _connection(server: web.Server | None, loop: asyncio.AbstractEventLoop) -> Connection:
     if server is None:  # a connection that was taken while the runner was leaving
         raise ConnectionError("the service has stopped")
-    return Connection(server, loop=loop, keepalive_timeout=IDLE_S)
+    return Connection(
+        server,
+        loop=loop,
+        keepalive_timeout=IDLE_S,
+        lingering_time=LINGER_S,
+        auto_decompress=False,
+    )
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

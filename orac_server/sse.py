@@ -5,7 +5,7 @@ first event, so what fails before that is told by the status.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -110,21 +110,22 @@ async def _sent(request: web.Request, outbox: _Outbox) -> web.StreamResponse:
     if not ready and outbox.failure:
         raise outbox.failure
     response = web.StreamResponse(headers=HEADERS)
-    await response.prepare(request)
     try:
+        await response.prepare(request)
         while not outbox.over:
-            await _write(response, ready or COMMENT)
+            await _in_time(response.write(ready or COMMENT))
             ready = await outbox.take(KEEP_ALIVE_S)
-        await _write(response, ready + await outbox.take(0) + _last(outbox, request))
+        rest = ready + await outbox.take(0) + _last(outbox, request)
+        await _in_time(response.write_eof(rest))
     except (ConnectionError, TimeoutError):
         if request.transport:
             request.transport.abort()
     return response
 
 
-async def _write(response: web.StreamResponse, data: bytes) -> None:
+async def _in_time(writing: Awaitable[None]) -> None:
     async with asyncio.timeout(STALLED_S):
-        await response.write(data)
+        await writing
 
 
 def _last(outbox: _Outbox, request: web.Request) -> bytes:

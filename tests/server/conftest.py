@@ -1,0 +1,66 @@
+from contextlib import AsyncExitStack
+
+import psutil
+import pytest
+
+import orac_core
+from orac_core.manifest import parse
+from tests.scripted import ScriptedBackend, plugins
+from tests.server.serving import service as serving
+from tests.tiny_models import write, write_all
+
+SCRIPTED = {"backends": {"fake": {"kind": "scripted"}}}
+
+
+@pytest.fixture
+async def open_service(tmp_path):
+    """Opens services: of a scripted backend when one is given, else of the real llama.cpp."""
+    async with AsyncExitStack() as stack:
+
+        async def opened(backend=None, *, models_dir=None, manifest=None, limits=None):
+            known = parse(manifest or (SCRIPTED if backend else {}), "a test")
+            manager = await stack.enter_async_context(
+                orac_core.open(
+                    known,
+                    models_dir=models_dir or tmp_path,
+                    plugins=plugins(backend) if backend else None,
+                    limits=limits,
+                    environ={},
+                )
+            )
+            return await stack.enter_async_context(serving(manager))
+
+        yield opened
+
+
+@pytest.fixture
+def backend():
+    """A backend with the models ``small`` and ``large``, whose moves the test decides."""
+    return ScriptedBackend()
+
+
+@pytest.fixture
+async def service(open_service, backend):
+    """A service of the scripted backend."""
+    return await open_service(backend)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    """A folder with a model of each architecture, and one whose answer seems endless."""
+    folder = tmp_path_factory.mktemp("tiny")
+    write_all(folder)
+    write(folder, "tiny-qwen3-0.6b", stem="endless", context_length=1 << 20)
+    return folder
+
+
+@pytest.fixture
+async def tiny_service(open_service, tiny_models):
+    """A service of the real llama.cpp with the tiny models."""
+    return await open_service(models_dir=tiny_models)
+
+
+@pytest.fixture
+def process():
+    """This process, as the system sees it."""
+    return psutil.Process()

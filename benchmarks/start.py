@@ -2,8 +2,9 @@
 
 Measures, in interleaved rounds, the time from the start of `orac serve` to the first 200 on
 ``/v1/health/live`` against the time Python takes to import the libraries any such gateway needs.
-Exits with 1 when the median is over 1.5 times that plus 0.3 s, or over 0.9 s, when `orac --help`
-takes over 0.25 s, or when ``import orac_core`` loads an HTTP library or numpy.
+Exits with 1 when the median is over 1.5 times that plus 0.3 s, or when ``import orac_core`` loads
+an HTTP library or numpy. Absolute times move with the machine, so those over the 0.9 s for
+`orac serve` and the 0.25 s for `orac --help` are named and fail nothing.
 
     python benchmarks/start.py [--rounds 7]
 """
@@ -24,7 +25,8 @@ from benchmarks.serving import ORAC, environment, serving
 FLOOR = "import aiohttp, httpx, cattrs, pluggy"
 UNWANTED = ("aiohttp", "httpx", "numpy", "rich", "click", "xllamacpp")
 
-TIMES_FLOOR, PLUS_S, SERVE_S, HELP_S = 1.5, 0.3, 0.9, 0.25
+TIMES_FLOOR, PLUS_S = 1.5, 0.3
+MOST_S = {"serve, first 200": 0.9, "orac --help": 0.25}
 
 
 def main() -> int:
@@ -94,10 +96,13 @@ def needlessly_loaded(folder: Path) -> list[str]:
 def verdict(medians: Mapping[str, float], unwanted: list[str]) -> int:
     """Print what holds; return 1 when a target is missed."""
     floor, serve = medians["floor"], medians["serve, first 200"]
-    allowed = min(TIMES_FLOOR * floor + PLUS_S, SERVE_S)
+    allowed = TIMES_FLOOR * floor + PLUS_S
     print(f"serve is {serve / floor:.2f} x the floor; allowed are {allowed:.3f} s")
     print(f"import orac_core needlessly loads: {', '.join(unwanted) or 'nothing'}")
-    good = serve <= allowed and medians["orac --help"] <= HELP_S and not unwanted
+    for name, most in MOST_S.items():
+        if medians[name] > most:
+            print(f"{name} takes over {most} s; is this machine busy?")
+    good = serve <= allowed and not unwanted
     print("good" if good else "a target is missed")
     return 0 if good else 1
 

@@ -162,8 +162,10 @@ def _refused(envelope: Json, otherwise: str) -> Refused:
     error = envelope.get("error")
     if not isinstance(error, dict) or not error.get("message"):
         return Refused(otherwise)
+    message = str(error["message"])
     details = (f"{each.get('path')}: {each.get('message')}" for each in error.get("details") or ())
-    return Refused("\n".join((str(error["message"]), *details)), error.get("code"))
+    more = (detail for detail in details if detail not in message)
+    return Refused("\n".join((message, *more)), error.get("code"))
 
 
 def _parsed(data: str | bytes) -> Json:

@@ -9,10 +9,9 @@ from .client import Json, NoServer, Server, reach
 from .door import open_door
 from .options import json_option, shown, url_option
 from .output import as_json, count, note, plain, say, size, table, waiting
-from .progress import loading
 from .running import run
 
-COLUMNS = ("MODEL", "STATE", "SIZE", "PARAMETERS", "QUANTIZATION", "CONTEXT", "INSTANCE", "ROLES")
+COLUMNS = ("MODEL", "STATE", "SIZE", "PARAMS", "QUANT", "CONTEXT", "INSTANCE", "ROLES")
 
 
 @click.command("list")
@@ -76,11 +75,18 @@ async def _models(url: str) -> list[Json]:
 async def _load(model: str, url: str) -> Json:
     data: Json = {}
     async with _server(url) as server, aclosing(server.load(model)) as events:
-        with loading(model) as report:
+        with waiting(f"loading {model}") as line:
             async for name, data in events:
                 if name == "progress":
-                    report(data)
+                    line.show(f"loading {model}: {_stage(data)}")
     return data
+
+
+def _stage(progress: Json) -> str:
+    text = progress["message"] or progress["stage"]
+    if not progress["total"]:
+        return str(text)
+    return f"{text}, {size(progress['completed'])} of {size(progress['total'])}"
 
 
 async def _unload(model: str, url: str) -> Json:

@@ -6,12 +6,12 @@ print is escaped, so that no name can forge a line and no answer can take over t
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any
 
 import click
-from attrs import frozen
+from attrs import define, frozen
 
 KIB = 1024
 
@@ -111,17 +111,39 @@ def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console(highlight=False).print(drawing)
 
 
+@define(eq=False)
+class Waiting:
+    """What is shown while something is under way: one line that changes."""
+
+    _status: Any = None
+
+    def show(self, text: str) -> None:
+        """Change the line."""
+        if self._status is not None:
+            self._status.update(_shown(text))
+
+    def stop(self) -> None:
+        """Take the line away, before the work is done."""
+        if self._status is not None:
+            self._status.stop()
+
+
 @contextmanager
-def waiting(text: str) -> Iterator[Callable[[], None]]:
-    """Show on a terminal that something is under way; call what it yields to end that early."""
+def waiting(text: str) -> Iterator[Waiting]:
+    """Show on a terminal that something is under way."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield Waiting()
         return
     from rich.console import Console  # noqa: PLC0415 - only when there is a terminal to draw on
-    from rich.text import Text  # noqa: PLC0415
 
-    with Console(stderr=True, highlight=False).status(Text(escaped(text))) as status:
-        yield status.stop
+    with Console(stderr=True, highlight=False).status(_shown(text)) as status:
+        yield Waiting(status)
+
+
+def _shown(text: str) -> Any:
+    from rich.text import Text  # noqa: PLC0415 - only when there is a terminal to draw on
+
+    return Text(escaped(text))
 
 
 def size(size_bytes: int | None) -> str:

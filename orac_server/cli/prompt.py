@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from orac_core import GenerateOptions, OracError
 from .client import Json
 from .door import open_door
 from .options import json_option, url_option
-from .output import note, piece, waiting
+from .output import Waiting, note, piece, waiting
 from .question import Question
 from .running import FAILED, run
 
@@ -49,9 +49,10 @@ class Format(click.ParamType[Any]):
 def whole_text(_context: click.Context, _argument: click.Parameter, text: str) -> str:
     """Return the text to answer, from stdin when it is ``-``; a usage error when it is empty."""
     try:
-        text = sys.stdin.read() if text == "-" else text
-    except UnicodeDecodeError as error:
-        raise click.BadParameter(f"stdin is no {error.encoding} text") from None
+        text = sys.stdin.buffer.read().decode() if text == "-" else text
+        text.encode()
+    except UnicodeError:
+        raise click.BadParameter("it is no text in UTF-8") from None
     if not text.strip():
         raise click.BadParameter("it is empty; say what to answer")
     return text
@@ -109,14 +110,14 @@ def prompt_command(  # noqa: PLR0913 - click passes each option by itself
 
 async def _answer(question: Question, url: str, *, streams: bool, in_json: bool) -> None:
     async with open_door(url) as door, aclosing(door.prompt(question)) as events:
-        with waiting(f"{question.model} is at work") as stop:
-            answer = await _shown(events, stop, streams=streams, in_json=in_json)
+        with waiting(f"{question.model} is at work") as line:
+            answer = await _shown(events, line, streams=streams, in_json=in_json)
     _judge(answer)
 
 
 async def _shown(
     events: AsyncGenerator[tuple[str, Json], None],
-    stop_waiting: Callable[[], None],
+    line: Waiting,
     *,
     streams: bool,
     in_json: bool,
@@ -127,7 +128,7 @@ async def _shown(
         async for name, data in events:
             written = _written(name, data, streams=streams, in_json=in_json)
             if written:
-                stop_waiting()
+                line.stop()
                 piece(written)
     except OracError:
         if streams and data and sys.stdout.isatty():

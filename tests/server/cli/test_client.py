@@ -156,10 +156,13 @@ async def test_an_error_before_the_stream_is_told_in_the_words_of_the_server(url
 
 
 async def test_every_fault_of_a_request_is_told_with_its_place(url_of):
-    details = [{"path": "options.seed", "message": "must be whole"}]
-    envelope = {"error": {"message": "invalid", "code": "x", "details": details}}
+    details = [
+        {"path": "model", "message": "is missing"},
+        {"path": "options.seed", "message": "must be whole"},
+    ]
+    envelope = {"error": {"message": "model: is missing", "code": "x", "details": details}}
     url = await url_of({("POST", "/v1/prompt"): answers(envelope, 400)})
-    with pytest.raises(Refused, match="^invalid\noptions.seed: must be whole$"):
+    with pytest.raises(Refused, match="^model: is missing\noptions.seed: must be whole$"):
         await prompted(url)
 
 

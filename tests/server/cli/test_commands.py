@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from orac_server.cli import main
 from tests import tiny_models
 from tests.server.cli.conftest import NOBODY
 from tests.server.cli.processes import orac, orac_here, serving
@@ -130,6 +132,13 @@ def test_a_name_that_looks_like_an_option_comes_after_two_dashes(asked):
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("-odd name is loaded, in ")
     asked("unload", "--", "-odd name")
+
+
+def test_what_is_no_text_is_a_usage_error():
+    for arguments in (["-"], ["a\udcff"]):
+        done = CliRunner().invoke(main, ["prompt", "m", *arguments], input=b"a\xff")
+        assert done.exit_code == 2
+        assert "no text in UTF-8" in done.stderr
 
 
 @pytest.mark.parametrize("how", ["--stream", "--no-stream"])

@@ -77,19 +77,29 @@ def test_a_table_on_a_terminal_takes_names_as_text_and_not_as_markup(monkeypatch
 
 
 def test_waiting_draws_nothing_when_nobody_looks(capsys):
-    with output.waiting("loading") as stop:
-        stop()
+    with output.waiting("loading") as line:
+        line.show("still loading")
+        line.stop()
     assert capsys.readouterr() == ("", "")
 
 
 def test_waiting_can_be_ended_before_the_work_is(monkeypatch):
     stream = a_stream(kind=Terminal)
     monkeypatch.setattr("sys.stderr", stream)
-    with output.waiting("[b]loading") as stop:
-        stop()
+    with output.waiting("[b]loading") as line:
+        line.stop()
         before = written(stream)
     assert "[b]loading" in before
     assert "[b]loading" not in written(stream)[len(before) :]
+
+
+def test_what_is_waited_for_can_change(monkeypatch):
+    stream = a_stream(kind=Terminal)
+    monkeypatch.setattr("sys.stderr", stream)
+    with output.waiting("loading") as line:
+        line.show("reading \x1b[2J")
+        line.stop()
+    assert "reading \\x1b[2J" in written(stream)
 
 
 def test_a_note_stands_on_stderr_with_its_further_lines_indented(capsys):
@@ -121,7 +131,7 @@ def test_numbers_of_weights_read_well(number, shown):
 
 def test_what_is_not_known_is_a_dash():
     assert [output.plain(value) for value in (None, "", 0, [], ["a", "b"])] == [
-        *("-", "-", "0", "", "a,b"),
+        *("-", "-", "0", "-", "a,b"),
     ]
 
 

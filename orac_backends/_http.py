@@ -227,12 +227,16 @@ def _translating(server: str, idle_s: float | None = None) -> Iterator[None]:
         yield
     except httpx.ReadTimeout as error:
         raise _silent(server, idle_s) from error
-    except httpx.ConnectError as error:
-        raise BackendUnavailable(f"cannot connect to {server}: {error}; is it running?") from error
     except (httpx.HTTPError, aiohttp.ClientError) as error:
-        raise BackendUnavailable(
-            f"the connection to {server} broke: {str(error) or type(error).__name__}",
-        ) from error
+        raise _broken(server, error) from error
+
+
+def _broken(server: str, error: Exception) -> BackendUnavailable:
+    # The transport gives a refused connection out as a timeout; its cause knows better.
+    if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+        return BackendUnavailable(f"cannot connect to {server}: {error}; is it running?")
+    told = str(error) or type(error).__name__
+    return BackendUnavailable(f"the connection to {server} broke: {told}")
 
 
 def _silent(server: str, idle_s: float | None) -> BackendUnavailable:

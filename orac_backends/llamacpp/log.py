@@ -20,6 +20,9 @@ _FILE_FAULTS = (
     re.compile(r"gguf_init_from_\w+: (.+)"),
     re.compile(r"common_(chat_templates_init: error: .+)"),
     re.compile(r"(chat template parsing error: .+)"),
+    re.compile(
+        r"(?:gguf|llama-(?:arch|hparams|model|model-loader|vocab))\.cpp:\d+: (GGML_ASSERT.+)"
+    ),
 )
 _IGNORED_FORMAT = re.compile(r"llg error: (?:at \S+: )?(.+)")
 _LISTENING = re.compile(r"couldn't bind|failed to bind", re.IGNORECASE)

@@ -16,14 +16,14 @@ class LlamaCppSettings:
     Attributes:
         server_binary: A ``llama-server`` to start instead of the engine that comes with ORAC, such
             as one built for CUDA.
-        parallel: Answers at once for each model; more of them wait inside the engine.
+        parallel: Answers at once for each model; more of them wait for their turn.
         context_length: Tokens that prompt and answer may have together; None for what the model
             was trained for, at most 4096.
         gpu_layers: Layers to put on the GPU; None leaves it to the engine.
         threads: Threads that compute; None leaves it to the engine.
         start_timeout_s: Time that the engine has to start, besides that for the size of the file.
         idle_timeout_s: Silence after which an engine that answers is taken for dead. It gives a
-            sign of life each second, also while it reads a long prompt or a request waits.
+            sign of life each second, also while it reads a long prompt.
     """
 
     server_binary: Path | None = None

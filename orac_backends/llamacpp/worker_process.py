@@ -5,6 +5,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 from attrs import define, field
 
@@ -59,7 +60,11 @@ class Worker:
     _client: HttpClient | None = field(default=None, init=False)
     _applied: LoadedInfo = field(factory=LoadedInfo, init=False)
     _spawning: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _slots: asyncio.Semaphore = field(init=False)
     _schema_turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.plan.parallel)
 
     @property
     def file(self) -> ModelFile:
@@ -103,7 +108,7 @@ class Worker:
             await self._spawn()
         self._require_wanted()
         await self._until_ready()
-        self._applied = await self._asked()
+        self._applied = await self._told()
         self._require_wanted()
         self.state = ModelState.READY
 
@@ -134,14 +139,20 @@ class Worker:
             BackendUnavailable: when the model is not ready, or the process dies.
             BackendError: when the engine fails.
         """
-        if self.state is not ModelState.READY or self._client is None:
-            raise self._unavailable()
         header = self.file.header
         path, body = question(
             request,
             self._applied.context_length or self.plan.context_length,
             has_template=header is not None and header.has_chat_template,
         )
+        # The engine is silent to those who wait for one of its slots, as if it were dead.
+        async with self._slots, aclosing(self._asked_for(path, body)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def _asked_for(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
+        if self.state is not ModelState.READY or self._client is None:
+            raise self._unavailable()
         stream = stream_answer(self._client, path, body, idle_s=self.idle_timeout_s)
         if "json_schema" in body:
             stream = self._held_to_schema(stream)
@@ -213,7 +224,7 @@ class Worker:
         except BackendUnavailable:
             return False
 
-    async def _asked(self) -> LoadedInfo:
+    async def _told(self) -> LoadedInfo:
         """Return what the engine says it uses."""
         reply = await self._get("/props")
         told = reply.json() if reply.status == _OK else {}

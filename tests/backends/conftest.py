@@ -30,7 +30,9 @@ async def open_llamacpp(models_folder):
 
         async def opened(folder=models_folder, **settings):
             host = Host(ModelFiles((Place(folder, "a test"),)))
-            return await stack.enter_async_context(open_backend(LlamaCppSettings(**settings), host))
+            # One thread: several that spin for each other starve on a machine that is busy.
+            chosen = LlamaCppSettings(**({"threads": 1} | settings))
+            return await stack.enter_async_context(open_backend(chosen, host))
 
         yield opened
     assert children() == []

@@ -229,7 +229,7 @@ async def test_a_crash_in_mid_stream_is_an_error_and_no_end(llamacpp):
     await load(llamacpp, "endless", context_length=65536, parallel=1)
     chunks = []
     with pytest.raises(BackendUnavailable, match="SIGKILL"):
-        async with aclosing(llamacpp.generate(raw("endless", temperature=0.0))) as stream:
+        async with aclosing(llamacpp.generate(raw("endless", "the", temperature=0.0))) as stream:
             async for chunk in stream:
                 chunks.append(chunk)
                 if len(chunks) == 3:
@@ -239,7 +239,7 @@ async def test_a_crash_in_mid_stream_is_an_error_and_no_end(llamacpp):
 
 async def test_unloading_ends_running_answers_with_an_error(llamacpp):
     await load(llamacpp, "endless", context_length=65536, parallel=1)
-    async with aclosing(llamacpp.generate(raw("endless", temperature=0.0))) as stream:
+    async with aclosing(llamacpp.generate(raw("endless", "the", temperature=0.0))) as stream:
         await anext(stream)
         await llamacpp.unload("endless")
         with pytest.raises(BackendUnavailable, match="not loaded any more"):

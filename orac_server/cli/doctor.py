@@ -23,12 +23,12 @@ from .running import FAILED, run
 @click.argument("model", required=False)
 @click.option(
     "--manifest",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Manifest to look at, instead of the one that would hold.",
 )
 @click.option(
     "--models-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Folder to search for models before all others.",
 )
 @url_option

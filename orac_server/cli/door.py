@@ -54,7 +54,20 @@ async def open_door(url: str) -> AsyncIterator[Door]:
             server = await stack.enter_async_context(reach(url))
         except NoServer as absent:
             note(f"{absent}; working in this process")
-            yield InProcess(await stack.enter_async_context(orac_core.open()))
+            manager = await stack.enter_async_context(orac_core.open())
+            for each in missing(manager):
+                note(each)
+            yield InProcess(manager)
         else:
             note(f"using the server at {shown(url)}")
             yield server
+
+
+def missing(manager: ModelManager) -> list[str]:
+    """Return a sentence for each backend and plugin that is not there for the work."""
+    failed = [
+        f"the backend {name} is not served: {reason}"
+        for name, reason in manager.backends.failed.items()
+    ]
+    broken = manager.plugins.broken.items()
+    return [*failed, *(f"the plugin {name} is broken: {reason}" for name, reason in broken)]

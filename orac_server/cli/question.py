@@ -29,18 +29,9 @@ class Question:
     @property
     def body(self) -> dict[str, Any]:
         """The body of ``POST /v1/prompt``."""
-        body = {
-            "model": self.model,
-            "prompt": self.text,
-            "system": self.system,
-            "format": self.format,
-            "options": {
-                name: value
-                for name, value in asdict(self.options).items()
-                if value is not None and value != ()
-            },
-        }
-        return {name: value for name, value in body.items() if value}
+        said = {"system": self.system, "format": self.format, "options": self._options or None}
+        known = {name: value for name, value in said.items() if value is not None}
+        return {"model": self.model, "prompt": self.text, **known}
 
     @property
     def request(self) -> GenerateRequest:
@@ -52,3 +43,8 @@ class Question:
             format=self.format,
             options=self.options,
         )
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        options = asdict(self.options)
+        return {name: value for name, value in options.items() if value not in (None, ())}

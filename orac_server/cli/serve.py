@@ -13,6 +13,7 @@ from orac_core import Manifest, ModelManager
 from orac_core.serving.door import settle
 
 from ..service import serve
+from .door import missing
 from .options import DEFAULT, json_option
 from .output import as_json_line, note, say
 from .running import failures_told
@@ -74,15 +75,15 @@ async def announce(url: str, manager: ModelManager, *, demo: bool, in_json: bool
     models = len(await manager.models())
     looked_at = await manager.files.looked_at("")
     places = [str(each.place.path) for each in looked_at if each.models]
-    failed = dict(manager.backends.failed)
     if in_json:
+        failed = dict(manager.backends.failed)
         as_json_line({"url": url, "models": models, "places": places, "failed_backends": failed})
     else:
         say(_served(models, places))
     if demo and not in_json:
         say(f"Try it: {_trial(url.rstrip('/'))}")
-    for name, reason in failed.items():
-        note(f"the backend {name} is not served: {reason}")
+    for each in missing(manager):
+        note(each)
 
 
 def _served(models: int, places: list[str]) -> str:

@@ -212,6 +212,20 @@ def test_an_error_without_a_server_is_the_same(alone_asked):
     assert "model 'nothing' not found" in done.stderr
 
 
+def test_a_backend_that_is_missing_without_a_server_is_named(alone_asked, alone):
+    (alone / "orac.toml").write_text('[backends.far]\nkind = "warp"\n')
+    done = alone_asked("list")
+    assert done.returncode == 0
+    assert "the backend far is not served: no plugin offers the kind 'warp'" in done.stderr
+
+
+def test_a_wrong_manifest_without_a_server_is_an_error(alone_asked, alone):
+    (alone / "orac.toml").write_text("[server]\nprot = 1\n")
+    done = alone_asked("list")
+    assert done.returncode == 1
+    assert "prot" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["load", "unload"])
 def test_nothing_can_be_kept_loaded_without_a_server(alone_asked, command):
     done = alone_asked(command, "tiny-qwen3-0.6b")

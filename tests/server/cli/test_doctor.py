@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 import stat
 
@@ -161,13 +160,25 @@ def test_only_ascii_goes_to_a_terminal_that_knows_no_more():
     assert done.stdout.isascii()
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root may read every file")
-def test_a_file_that_this_user_may_not_read_comes_with_the_cure(models):
+def test_a_file_that_this_user_may_not_read_comes_with_the_cure(models, monkeypatch):
     path = tiny_models.write(models, "tiny-pythia")
-    path.chmod(0)
-    done = doctor("tiny-pythia", "--models-dir", models)
-    assert done.exit_code == 1
-    assert f"chmod a+r {path}" in done.stdout
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may read every file
+    found, code = facts("tiny-pythia", "--models-dir", models)
+    assert code == 1
+    assert found["file"]["parts"][0]["readable"] is False
+    assert f"let this user read it: chmod a+r {path}" in [
+        each["remedy"] for each in found["findings"]
+    ]
+
+
+def test_a_file_that_the_engine_refuses_comes_with_the_words_of_the_engine(models):
+    path = tiny_models.write(models, "tiny-pythia", stem="odd")
+    path.write_bytes(path.read_bytes().replace(b"blk.1.attn_norm.w", b"blk.1.attn_nrom.w"))
+    found, code = facts("odd", "--models-dir", models)
+    assert code == 1
+    assert found["file"]["problem"] is None
+    assert found["load"]["ok"] is False
+    assert "blk.1.attn_norm.weight" in found["load"]["error"]
 
 
 def test_a_part_that_is_missing_is_named(models):

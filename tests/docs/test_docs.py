@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
+from itertools import takewhile
 from pathlib import Path
 
+import click
 import pytest
 from aiohttp import web
 from attrs import frozen
@@ -16,6 +20,7 @@ from attrs import frozen
 import orac_core
 from orac_core.hookspecs import hookspec
 from orac_core.manifest import parse
+from orac_server.cli import main
 from orac_server.errors import RULES
 from orac_server.routes import routes
 from tests.running import free_port, running_server
@@ -110,7 +115,7 @@ def server(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "page",
-    sorted({block.page for block in blocks("console")}),
+    sorted(ROOT.glob("docs/tutorial/*.md")),
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_commands_print_what_the_page_shows(page, server, tmp_path):
@@ -136,13 +141,28 @@ def test_commands_print_what_the_page_shows(page, server, tmp_path):
         assert pattern(expected).fullmatch(done.stdout.strip()), f"{command}\n{done.stdout}"
 
 
+@pytest.mark.parametrize("block", blocks("console"), ids=str)
+def test_commands_that_are_shown_are_commands_that_orac_takes(block, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"text")))
+    for command, _ in commands_of_block(block):
+        words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
+        if words[0] == "orac":
+            arguments = list(takewhile(lambda word: word not in ("|", "<", ">"), words[1:]))
+            name, found, rest = main.resolve_command(click.Context(main), arguments)
+            assert found is not None
+            assert found.make_context(name, rest) is not None
+
+
 def commands_of(page: Path) -> Iterator[tuple[str, str]]:
     for block in of_page(page):
-        if block.language != "console":
-            continue
-        for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            yield command, output.strip()
+        if block.language == "console":
+            yield from commands_of_block(block)
+
+
+def commands_of_block(block: Block) -> Iterator[tuple[str, str]]:
+    for part in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+        command, _, output = part.partition("\n")
+        yield command, output.strip()
 
 
 def pattern(expected: str) -> re.Pattern[str]:

@@ -25,6 +25,7 @@ from orac_core import (
     hookimpl,
 )
 
+from .cores import free_cores
 from .folder import socket_folder
 from .launch import EmbeddedEngine, Engine, ServerBinary
 from .listing import listed
@@ -73,7 +74,7 @@ class LlamaCppBackend:
             BackendError: when the engine can not be started.
         """
         file = await self._found(request.model)
-        wanted = plan(file, request, self.settings)
+        wanted = plan(file, request, self.settings, free_cores())
         async with self._turns[file.id]:
             if self._is_ready(file.id):
                 return

@@ -213,13 +213,12 @@ def _arguments(plan: Plan, host: str, port: int, flags: frozenset[str]) -> tuple
         "--model": str(plan.file.path),
         "--ctx-size": str(plan.total_context),
         "--parallel": str(plan.parallel),
+        "--threads": str(plan.threads),
         "--host": host,
         "--port": str(port),
     }
     if plan.gpu_layers is not None:
         fixed["--n-gpu-layers"] = str(plan.gpu_layers)
-    if plan.threads is not None:
-        fixed["--threads"] = str(plan.threads)
     optional = tuple(part for wish in _OPTIONAL_FLAGS if wish[0] in flags for part in wish)
     return (*(part for pair in fixed.items() for part in pair), *optional)
 

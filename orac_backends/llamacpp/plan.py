@@ -24,7 +24,7 @@ class Plan:
         context_length: Tokens of one answer and its prompt.
         parallel: Answers at once.
         gpu_layers: Layers on the GPU; None leaves it to the engine.
-        threads: Threads that compute; None leaves it to the engine.
+        threads: Threads that compute.
         start_timeout_s: Time it has to start.
     """
 
@@ -32,7 +32,7 @@ class Plan:
     context_length: int
     parallel: int
     gpu_layers: int | None
-    threads: int | None
+    threads: int
     start_timeout_s: float
 
     @property
@@ -41,8 +41,10 @@ class Plan:
         return self.context_length * self.parallel
 
 
-def plan(file: ModelFile, request: LoadRequest, settings: LlamaCppSettings) -> Plan:
-    """Decide how to serve *file*.
+def plan(
+    file: ModelFile, request: LoadRequest, settings: LlamaCppSettings, free_cores: int
+) -> Plan:
+    """Decide how to serve *file*, on as many cores as are free unless the settings say more.
 
     Raises:
         InvalidRequest: naming the option that is out of range.
@@ -55,7 +57,7 @@ def plan(file: ModelFile, request: LoadRequest, settings: LlamaCppSettings) -> P
         context_length=min(wanted, trained or wanted),
         parallel=request.parallel or settings.parallel,
         gpu_layers=settings.gpu_layers if request.gpu_layers is None else request.gpu_layers,
-        threads=settings.threads,
+        threads=settings.threads or free_cores,
         # The slowest storage ORAC is made for, an SD card, and twice that for the work.
         start_timeout_s=settings.start_timeout_s + file.size_bytes / _START_BYTES_PER_S,
     )

@@ -20,7 +20,8 @@ class LlamaCppSettings:
         context_length: Tokens that prompt and answer may have together; None for what the model
             was trained for, at most 4096.
         gpu_layers: Layers to put on the GPU; None leaves it to the engine.
-        threads: Threads that compute; None leaves it to the engine.
+        threads: Threads that compute; None for as many as there are cores, less one: the engine
+            suffers badly from a core that it has to share.
         start_timeout_s: Time that the engine has to start, besides that for the size of the file.
         idle_timeout_s: Silence after which an engine that answers is taken for dead. It gives a
             sign of life each second, also while it reads a long prompt.

@@ -68,9 +68,7 @@ def _set_model(params: Any, wishes: dict[str, Any], *, has_gpu: bool) -> None:
     if wishes["gpu_layers"] is not None:
         params.n_gpu_layers = wishes["gpu_layers"]
     params.fit_params = has_gpu and wishes["gpu_layers"] is None
-    if wishes["threads"] is not None:
-        params.cpuparams.n_threads = wishes["threads"]
-        params.cpuparams_batch.n_threads = wishes["threads"]
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = wishes["threads"]
     params.ctx_shift = False  # never drop a part of the prompt silently
     params.prefill_assistant = False  # a conversation that ends with an answer gets a new one
     # ORAC has no place for thoughts; without this they would use up the tokens of the answer.

@@ -1,16 +1,22 @@
 """The six architectures that ORAC is made for, each on the real engine."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from orac_core import Host, InvalidRequest, LoadRequest, ModelFiles, ModelState, Plugins
 from orac_core.files import Place
-from tests.backends.driving import ask, chat, load, pid_of, raw, runs, told, words
+from tests.backends.driving import ask, chat, load, pid_of, raw, runs, told, until, words
+from tests.backends.parent import serving
 from tests.tiny_models import TINY_MODELS
+
+DEMO = Path(__file__).parents[2] / "orac_server" / "demo"
 
 SCHEMA = {
     "type": "object",
@@ -99,3 +105,26 @@ def test_orac_itself_never_imports_the_engine(models_folder):
         "assert 'xllamacpp' not in sys.modules and 'numpy' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, timeout=30)
+
+
+def test_all_of_it_works_on_uvloop(models_folder):
+    uvloop = pytest.importorskip("uvloop")
+
+    async def whole_life():
+        async with serving(models_folder, "tiny-phi2") as backend:
+            assert (await ask(backend, chat("tiny-phi2", max_tokens=3)))[-1].done
+            pid = pid_of(backend, "tiny-phi2")
+            os.kill(pid, signal.SIGKILL)
+            await until(lambda: backend._workers["tiny-phi2"].reason)
+            await load(backend, "tiny-phi2")
+        assert not runs(pid)
+
+    uvloop.run(whole_life())
+
+
+async def test_the_demo_model_obeys(open_llamacpp):
+    llamacpp = await open_llamacpp(DEMO)
+    (info,) = await llamacpp.models()
+    await load(llamacpp, info.id)
+    answer = await ask(llamacpp, chat(info.id, "move forward two meters", temperature=0.0))
+    assert json.loads(words(answer)) == {"action": "move", "direction": "forward", "meters": 2}

@@ -49,7 +49,7 @@ class Format(click.ParamType[Any]):
 def whole_text(_context: click.Context, _argument: click.Parameter, text: str) -> str:
     """Return the text to answer, from stdin when it is ``-``; a usage error when it is empty."""
     try:
-        text = sys.stdin.buffer.read().decode() if text == "-" else text
+        text = sys.stdin.read() if text == "-" else text
         text.encode()
     except UnicodeError:
         raise click.BadParameter("it is no text in UTF-8") from None

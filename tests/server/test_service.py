@@ -17,7 +17,11 @@ from orac_server import logs, service
 from tests.server.cli.processes import serving
 from tests.waiting import until
 
-ENDLESS = {"model": "endless", "prompt": "hello", "options": {"max_tokens": 1_000_000}}
+ENDLESS = {
+    "model": "endless",
+    "prompt": "hello",
+    "options": {"temperature": 0, "max_tokens": 1_000_000},
+}
 
 
 def takes_connections(url: str) -> bool:

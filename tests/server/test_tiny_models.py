@@ -70,7 +70,8 @@ async def test_p70_unloading_gives_the_process_back(tiny_service, process):
 
 async def test_p37_a_client_that_leaves_makes_room_for_the_next(tiny_service):
     """The engine has two places; four endless answers whose clients left keep none of them."""
-    endless = {"model": "endless", "prompt": "hello", "options": {"max_tokens": 1_000_000}}
+    options = {"temperature": 0, "max_tokens": 1_000_000}
+    endless = {"model": "endless", "prompt": "hello", "options": options}
     await tiny_service.post("/v1/models/endless/load", {"context_length": 65_536})
     slot = tiny_service.manager._slots["local", "endless"]
     for _ in range(4):

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 _PREFIX = "orac-llamacpp-"
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 107 bytes
 _ROOM_FOR_NAME = 12
+_BEING_MADE_S = 60.0  # another ORAC may have made its folder, and not locked it yet
 
 
 @contextmanager
@@ -52,6 +54,8 @@ def _clear_abandoned(parent: Path) -> None:
 
 
 def _clear(folder: Path) -> None:
+    if time.time() - folder.lstat().st_mtime < _BEING_MADE_S:
+        return
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
 """The manifest: one TOML or JSON file that says which backends and models ORAC serves."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -147,7 +148,7 @@ def structure(data: object, cls: type[Any], source: str, at: str = "") -> Any:
         return _converter().structure(data, cls)
     except (BaseValidationError, ValueError, TypeError) as error:
         found = transform_error(error, path=at or "$", format_exception=_sentence)
-        problems = tuple(problem.replace("$.", "").replace("@ $", "@ top") for problem in found)
+        problems = tuple(_as_in_toml(problem) for problem in found)
         message = f"{source}: {len(problems)} mistake{'s' * (len(problems) > 1)}"
         raise ConfigurationError(message, problems) from error
 
@@ -228,6 +229,14 @@ def _shown(cls: Any) -> str:
         list: "a list",
     }
     return names.get(cls, "a number")
+
+
+def _as_in_toml(problem: str) -> str:
+    """Return *problem* with its place written as the manifest would write it."""
+    what, _, where = problem.rpartition(" @ ")
+    where = re.sub(r"\['([A-Za-z0-9_-]+)'\]", r".\1", where)
+    where = re.sub(r"\['([^']*)'\]", r'."\1"', where)
+    return f"{what} @ {where.removeprefix('$').removeprefix('.') or 'top'}"
 
 
 def _sentence(error: BaseException, _: type | None) -> str:

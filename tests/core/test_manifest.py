@@ -67,10 +67,15 @@ def test_every_mistake_is_named_at_once_with_its_place():
         "must be a whole number, not str @ server.port",
         "must be a whole number, not bool @ server.max_concurrency",
         "must be a list, not str @ models.paths",
-        "must be text, not int @ models.files['a'].checksum",
-        "extra field \"zz\" @ models.files['a']",
-        "lacks the key `kind`, such as kind = 'llamacpp' @ backends['local']",
+        "must be text, not int @ models.files.a.checksum",
+        'extra field "zz" @ models.files.a',
+        "lacks the key `kind`, such as kind = 'llamacpp' @ backends.local",
     }
+
+
+def test_a_place_with_dots_in_its_name_is_quoted_as_in_toml():
+    found = problems({"models": {"files": {"Qwen3-0.6B": 5}}})
+    assert found == ('must be a table, not int @ models.files."Qwen3-0.6B"',)
 
 
 def test_a_number_out_of_range_is_a_mistake():

@@ -51,9 +51,11 @@ def reply(data: object, status: int = 200, headers: Any = None) -> web.Response:
 
 
 async def _received(request: web.Request) -> bytes:
+    # A browser says where it comes from. Without this it could be made to load models by any page.
+    if request.can_read_body or "Origin" in request.headers:
+        _check_headers(request)
     if not request.can_read_body:
         return b""
-    _check_headers(request)
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await request.read()

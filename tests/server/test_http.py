@@ -1,6 +1,7 @@
 """HTTP itself: headers of every answer, and what no decent client would send."""
 
 import asyncio
+import re
 import time
 
 import pytest
@@ -92,6 +93,29 @@ async def test_p53_p59_every_answer_has_the_headers_that_protect(service, path):
     assert headers["Referrer-Policy"] == "no-referrer"
     assert headers["Server"] == "ORAC"
     assert "Access-Control-Allow-Origin" not in headers
+
+
+async def test_the_page_has_nothing_inline(service):
+    html = (await service.get("/")).body.decode()
+    assert re.findall(r"<script[^>]*>", html) == [
+        '<script type="module" src="/dashboard/app.js">',
+    ]
+    assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:|https?://", html)
+
+
+@pytest.mark.parametrize(
+    ("path", "type_"),
+    [
+        ("/", "text/html"),
+        ("/dashboard/app.js", "text/javascript"),
+        ("/dashboard/style.css", "text/css"),
+        ("/dashboard/icon.svg", "image/svg+xml"),
+    ],
+)
+async def test_the_page_comes_in_parts_of_the_right_type(service, path, type_):
+    reply = await service.get(path)
+    assert (reply.status, reply.headers["Content-Type"]) == (200, f"{type_}; charset=utf-8")
+    assert reply.body
 
 
 async def test_streams_have_them_too(service):

@@ -26,6 +26,9 @@ _HELP_LINES = 5000
 _FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z0-9-]*")
 _BUILD = re.compile(r"version:\s*(.+)")
 
+# An engine that aborts would call a debugger on itself, which takes seconds and hides the reason.
+_QUIET = {"GGML_NO_BACKTRACE": "1"}
+
 # What is asked of a `llama-server` that knows the flag; they come and go between its versions.
 _OPTIONAL_FLAGS = (
     ("--offline",),
@@ -107,7 +110,7 @@ class EmbeddedEngine:
         }
         return Launch(
             argv=(sys.executable, "-P", str(_WORKER)),
-            environment=child_environment(),
+            environment=child_environment() | _QUIET,
             socket=at,
             stdin=json.dumps(wishes).encode() + b"\n",
         )
@@ -143,7 +146,7 @@ class ServerBinary:
         port = 0 if knows_sockets else _free_port()
         return Launch(
             argv=tethered((str(self.path), *_arguments(plan, host, port, flags))),
-            environment=child_environment() | {"LLAMA_API_KEY": key},
+            environment=child_environment() | _QUIET | {"LLAMA_API_KEY": key},
             base_url=_ANY_HOST if knows_sockets else f"http://{_LOOPBACK}:{port}",
             socket=at if knows_sockets else None,
             grace_s=2.0,

@@ -98,19 +98,19 @@ async def test_p05_a_file_cut_anywhere_is_refused(service, folder):
 
 
 async def test_p06_a_changed_byte_in_the_header_is_refused_or_harmless(service, folder):
-    """Thirty seeds through the whole service; the header reader has a test of many more."""
+    """A hundred seeds through the whole service; the header reader has a test of many more."""
     content = (folder / "good.gguf").read_bytes()
-    for seed in range(30):
+    for seed in range(100):
         chance = random.Random(seed)
         changed = bytearray(content)
         changed[chance.randrange(4, 3000)] ^= 1 << chance.randrange(8)
         (folder / f"changed-{seed}.gguf").write_bytes(changed)
     statuses = set()
-    for seed in range(30):
+    for seed in range(100):
         started = time.perf_counter()
         reply = await service.post(f"/v1/models/changed-{seed}/load")
         statuses.add(reply.status)
-        assert time.perf_counter() - started < 15  # 5 on a machine that does nothing else
+        assert time.perf_counter() - started < 5
         await service.post(f"/v1/models/changed-{seed}/unload")
     assert statuses <= {200, 422}
     await still_good(service)

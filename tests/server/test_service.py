@@ -13,7 +13,8 @@ import structlog
 import uvloop
 
 from orac_core import ConfigurationError
-from orac_server import logs, service
+from orac_server import logs
+from orac_server.service import _loop_factory, bound, url
 from tests.server.cli.processes import serving
 from tests.waiting import until
 
@@ -24,8 +25,8 @@ ENDLESS = {
 }
 
 
-def takes_connections(url: str) -> bool:
-    host, _, port = url.removeprefix("http://").rpartition(":")
+def takes_connections(address: str) -> bool:
+    host, _, port = address.removeprefix("http://").rpartition(":")
     with socket.socket() as probe:
         return probe.connect_ex((host, int(port))) == 0
 
@@ -58,10 +59,10 @@ async def test_p72_a_connection_that_does_nothing_does_not_hold_up_the_end(tiny_
 
 
 def test_p72_a_port_that_is_taken_is_told_in_one_sentence():
-    with service.bound("127.0.0.1", 0) as listener:
+    with bound("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(ConfigurationError) as caught:
-            service.bound("127.0.0.1", port)
+            bound("127.0.0.1", port)
     message = str(caught.value)
     assert message.startswith(f"cannot listen on 127.0.0.1, port {port}: ")
     assert "Address already in use" in message
@@ -72,7 +73,7 @@ def test_p72_a_port_that_is_taken_is_told_in_one_sentence():
 @pytest.mark.parametrize("host", ["192.0.2.1", "no.such.invalid", "x" * 70, "a..b", "\ud800"])
 def test_an_address_that_is_none_of_ours_is_told(host):
     with pytest.raises(ConfigurationError, match="cannot listen on"):
-        service.bound(host, 0)
+        bound(host, 0)
 
 
 def test_a_name_with_both_kinds_of_address_listens_on_the_one_of_ipv4(monkeypatch):
@@ -81,29 +82,29 @@ def test_a_name_with_both_kinds_of_address_listens_on_the_one_of_ipv4(monkeypatc
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
-    with service.bound("localhost", 0) as listener:
-        assert service.url(listener).startswith("http://127.0.0.1:")
+    with bound("localhost", 0) as listener:
+        assert url(listener).startswith("http://127.0.0.1:")
 
 
 def test_the_url_of_ipv6_has_brackets():
     if not socket.has_ipv6:
         pytest.skip("no IPv6 here")
     try:
-        listener = service.bound("::1", 0)
+        listener = bound("::1", 0)
     except ConfigurationError:
         pytest.skip("no IPv6 here")
     with listener:
-        assert service.url(listener).startswith("http://[::1]:")
+        assert url(listener).startswith("http://[::1]:")
 
 
 def test_the_loop_is_that_of_uvloop():
-    factory = service._loop_factory()
+    factory = _loop_factory()
     assert factory is uvloop.new_event_loop
 
 
 def test_without_uvloop_the_loop_is_that_of_python(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert service._loop_factory() is None
+    assert _loop_factory() is None
 
 
 @pytest.fixture
@@ -138,3 +139,17 @@ async def test_importing_the_package_needs_no_http_library(tmp_path):
     )
     out, _ = await process.communicate()
     assert out.startswith(b"False <function create_app")
+
+
+async def test_closing_at_once_cuts_short_a_closing_that_waits(service, backend):
+    backend.hold("word 0")
+    asked = {"model": "small", "prompt": "hi"}
+    answer = asyncio.create_task(service.post("/v1/prompt", asked))
+    await until(lambda: backend.generating == 1 and backend.count("generate") == 1)
+    patient = asyncio.create_task(service.manager.close())
+    await until(lambda: service.manager.closing)
+    async with asyncio.timeout(5):
+        await service.manager.close(drain_s=0)
+        await patient
+    reply = await answer
+    assert (reply.status, reply.error["code"]) == (503, "shutting_down")

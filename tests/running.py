@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread, Timer
@@ -23,10 +23,15 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_server(*arguments: str, environ: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Run `orac serve` with *arguments*, and yield its address once it says so."""
+def running_server(
+    *arguments: str, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[str]:
+    """Run `orac serve` with *arguments*, and yield its address once it says so.
+
+    A *prefix* is a program and its arguments that starts it.
+    """
     process = subprocess.Popen(
-        [ORAC, "serve", *arguments],
+        [*prefix, ORAC, "serve", *arguments],
         env={**os.environ, **(environ or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

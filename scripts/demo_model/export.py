@@ -57,6 +57,7 @@ def add_description(writer: Any, parameters: int) -> None:
     writer.add_size_label(f"{parameters / 1e6:.1f}M")
     writer.add_quantization_version(2)
     writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
+    writer.add_sampling_temp(0.0)  # a command has one right answer, so none is drawn by chance
 
 
 def add_architecture(writer: Any, vocabulary: int) -> None:

@@ -1,17 +1,26 @@
 """Bad files in the models folder: each is listed with its fault, refused, and stops nothing."""
 
+import json
 import os
 import random
 import re
 import struct
 import time
+from http.client import HTTPConnection
 
 import pytest
 
 from tests.raw_gguf import STRING, Raw, text
+from tests.running import running_server
 from tests.tiny_models import write
 
 GOOD = "tiny-phi2"
+AS_A_USER = (
+    ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+    if os.geteuid() == 0
+    else ()
+)
+"""Starts a program without root's right to read every file."""
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n"
 
 
@@ -132,11 +141,27 @@ async def test_p12_a_template_of_a_megabyte_loads_or_is_refused(service, folder)
     await still_good(service)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-async def test_p13_a_file_that_may_not_be_read_is_refused_in_words(service, folder):
-    write(folder, GOOD, stem="bad").chmod(0)
-    assert "permission" in await refused(service)
-    await still_good(service)
+def test_p13_a_file_that_may_not_be_read_is_refused_in_words(tmp_path):
+    write(tmp_path, GOOD, stem="good")
+    write(tmp_path, GOOD, stem="bad").chmod(0)
+    arguments = ("--models-dir", str(tmp_path), "--port", "0")
+    with running_server(*arguments, prefix=AS_A_USER) as address:
+        status, listed = ask(address, "GET", "/v1/models/bad")
+        assert (status, listed["state"]) == (200, "failed")
+        status, refused = ask(address, "POST", "/v1/models/bad/load")
+        assert (status, refused["error"]["code"]) == (422, "model_file_invalid")
+        assert "permission" in refused["error"]["message"]
+        assert ask(address, "POST", "/v1/models/good/load")[0] == 200
+
+
+def ask(address: str, method: str, path: str):
+    connection = HTTPConnection(address.removeprefix("http://"), timeout=60)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
 
 
 async def test_p14_a_file_of_another_checksum_is_refused_and_both_are_shown_short(

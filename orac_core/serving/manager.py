@@ -16,6 +16,7 @@ from ..errors import (
     ShuttingDown,
 )
 from ..files import ModelFiles
+from ..files.names import look_up
 from ..health import Health, fold
 from ..plugins import Instance, Plugins
 from ..types import (
@@ -131,6 +132,7 @@ class ModelManager:
             async with aclosing(slot.ensure_ready(self._with_defaults(request))) as stages:
                 async for stage in stages:
                     yield stage
+        if not model.info.loaded:
             model = await self.find(f"{slot.instance.name}/{slot.model}")
         applied = model.info.loaded or LoadedInfo()
         refuse_other_options(request, "is loaded", slot.asked, applied)
@@ -309,7 +311,7 @@ class ModelManager:
         raise ModelNotFound(name)
 
     def _with_defaults(self, request: LoadRequest) -> LoadRequest:
-        default = self.context_lengths.get(request.model)
+        default = look_up(self.context_lengths, request.model)
         return request if request.context_length else evolve(request, context_length=default)
 
     async def _survey(self) -> tuple[list[ServedModel], dict[str, OracError]]:

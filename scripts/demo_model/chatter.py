@@ -69,7 +69,10 @@ def elsewhere(rng: random.Random) -> str:
 
 
 def mashed_keys(rng: random.Random) -> str:
-    """What a cat types, down to nothing at all."""
+    """What a cat types, down to nothing at all, or one key or word over and over."""
+    if rng.random() < 1 / 4:
+        again: str = rng.choice((*KEYS, f"{strange_word(rng)} ", f"{rng.choice(WORDS['noun'])} "))
+        return (again * rng.randint(2, 80)).strip()
     return "".join(rng.choices(KEYS, k=rng.randint(0, 24))).strip()
 
 
@@ -81,7 +84,7 @@ def spoilt(rng: random.Random, whole: str, another: str) -> str:
     if kind < 3 / 5:
         return rng.choice((wrong_unit, wrong_way, out_of_range, out_of_range, out_of_range))(rng)
     if kind < 7 / 10:
-        return wrong_verb(rng, whole)
+        return rng.choice((wrong_verb, told))(rng, whole)
     return filled(rng, rng.choice(NOT_MEANT), this=whole, that=another)
 
 
@@ -134,7 +137,9 @@ def out_of_range(rng: random.Random) -> str:
     side = rng.choice(words.ROTATE_SIDES[rng.choice(("left", "right"))])
     large = str(rng.choice((rng.randint(100, 999), rng.randint(100, 99999))))
     fine = f"{rng.randint(0, 99)}.{rng.randint(0, 99):02}{rng.choice(('1', '5', '7', '34', '962'))}"
-    odd = rng.choice((large, large, fine, rng.choice(("0", "0.0")), f"-{numerals.positive(rng)}"))
+    comma = f"{rng.randint(0, 20)},{rng.randint(1, 99)}"
+    zero = rng.choice(("0", "0.0"))
+    odd = rng.choice((large, large, fine, zero, comma, f"-{numerals.positive(rng)}"))
     if rng.random() < 2 / 5:
         unit = rng.choice(("meters", "meters", "metres", "m"))
         return f"{rng.choice(words.MOVE_VERBS)} {way} {odd} {unit}"
@@ -152,6 +157,12 @@ def wrong_verb(rng: random.Random, whole: str) -> str:
     _, _, rest = whole.partition(" ")
     verb = strange_word(rng) if rng.random() < 1 / 2 else rng.choice(WORDS["verb"])
     return f"{verb} {rest}".strip()
+
+
+def told(rng: random.Random, whole: str) -> str:
+    """A command as something that happens or has happened."""
+    _, _, rest = whole.partition(" ")
+    return f"{rng.choice(talk.TELLING)} {rest}".strip()
 
 
 FIRST_WORDS = frozenset(

@@ -15,12 +15,14 @@ def answers(path: Path, texts: Sequence[str]) -> list[str]:
     """What the model in this file answers to each text at temperature 0, as a chat.
 
     Raises:
-        TimeoutError: The engine did not answer; its log on the terminal says why.
+        RuntimeError: The engine has ended; what it printed before says why.
+        TimeoutError: The engine did not answer.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=serve, args=(str(path), there), daemon=True)
     process.start()
+    there.close()
     try:
         return [asked(here, text) for text in texts]
     finally:
@@ -30,10 +32,13 @@ def answers(path: Path, texts: Sequence[str]) -> list[str]:
 
 def asked(engine: Connection, text: str) -> str:
     """The engine's answer to one text."""
-    engine.send(text)
-    if not engine.poll(ONE_ANSWER):
-        raise TimeoutError(f"llama.cpp did not answer {text!r} within {ONE_ANSWER} s")
-    return str(engine.recv())
+    try:
+        engine.send(text)
+        if not engine.poll(ONE_ANSWER):
+            raise TimeoutError(f"llama.cpp did not answer {text!r} within {ONE_ANSWER} s")
+        return str(engine.recv())
+    except (ConnectionError, EOFError) as error:
+        raise RuntimeError("llama.cpp has ended: what it printed above says why") from error
 
 
 def serve(path: str, caller: Connection) -> None:
@@ -46,6 +51,7 @@ def serve(path: str, caller: Connection) -> None:
     parameters.n_parallel = 1
     parameters.warmup = False
     parameters.cpuparams.n_threads = 1
+    parameters.verbosity = 1  # errors only
     server = xllamacpp.Server(parameters)
     while True:
         caller.send(answer(server, caller.recv()))

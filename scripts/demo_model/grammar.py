@@ -218,8 +218,8 @@ def typed(rng: random.Random, text: str) -> str:
     kind = rng.random()
     if kind < 1 / 2:
         text = text[:1].upper() + text[1:]
-    elif kind > 1 - 1 / 12:
-        text = text.upper() if kind > 1 - 1 / 16 else capwords(text)
+    elif kind > 1 - 1 / 16:
+        text = text.upper() if kind > 1 - 1 / 24 else capwords(text)
     return text.replace(" ", "  ", 1) if rng.random() < MISSPACED else text
 
 

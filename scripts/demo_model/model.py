@@ -54,23 +54,27 @@ class Block(nn.Module):  # type: ignore[misc, unused-ignore]  # torch may be mis
         stream = stream + self.attention(self.attn_norm(stream), turns)
         normal = self.ffn_norm(stream)
         gated = functional.silu(self.ffn_gate(normal)) * self.ffn_up(normal)
-        return stream + self.ffn_down(gated)
+        fed: Tensor = self.ffn_down(gated)
+        return stream + fed
 
     def attention(self, normal: Tensor, turns: Tensor) -> Tensor:
         """What each position reads from itself and those before it."""
 
         def heads(values: Tensor) -> Tensor:
-            return values.unflatten(-1, (HEADS, HEAD)).transpose(1, 2)
+            return values.view(*values.shape[:2], HEADS, HEAD).transpose(1, 2)
 
         query, key = rotated(heads(self.attn_q(normal)), turns), heads(self.attn_k(normal))
         read = functional.scaled_dot_product_attention(
             query, rotated(key, turns), heads(self.attn_v(normal)), is_causal=True
         )
-        return self.attn_output(read.transpose(1, 2).flatten(-2))
+        joined: Tensor = self.attn_output(read.transpose(1, 2).flatten(-2))
+        return joined
 
 
 class Llama(nn.Module):  # type: ignore[misc, unused-ignore]  # as above
     """The network, whose embedding is its output matrix as well."""
+
+    turns: Tensor
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
@@ -84,10 +88,11 @@ class Llama(nn.Module):  # type: ignore[misc, unused-ignore]  # as above
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The stream behind the last layer for tokens of shape (batch, length)."""
-        stream = self.token_embd(tokens)
+        stream: Tensor = self.token_embd(tokens)
         for block in self.blk:
             stream = block(stream, self.turns[:, : tokens.shape[1]])
-        return self.output_norm(stream)
+        normal: Tensor = self.output_norm(stream)
+        return normal
 
     def logits(self, stream: Tensor) -> Tensor:
         """How likely each token is next, on a logarithmic scale, for positions of the stream."""

@@ -14,8 +14,10 @@ FULL_TURN = 360
 HELD_OUT = 10
 """One in this many numerals, and one in this many wordings, is kept for the measurement."""
 
-COMMON = 0.4
-ROUND = 0.55
+SMALL = 0.4
+WHOLE = 0.55
+ONE_DECIMAL = 0.7
+"""Parts of the numbers, or of the rest of them: up to twelve, whole, with a single decimal."""
 
 
 def is_held_out(numeral: str) -> bool:
@@ -32,14 +34,15 @@ def plain(value: float) -> float:
 def positive(rng: random.Random) -> str:
     """A numeral above zero and at most ``LONGEST``: mostly small, with up to two decimals."""
     kind = rng.random()
-    if kind < COMMON:
+    if kind < SMALL:
         return str(rng.randint(1, 12))
-    if kind < ROUND:
+    if kind < WHOLE:
         return str(rng.randint(1, 99))
-    whole = rng.randint(0, 9) if rng.random() < ROUND else rng.randint(0, 99)
-    decimals = str(rng.randint(1, 9)) if rng.random() < ROUND else f"{rng.randint(1, 99):02}"
+    whole = rng.randint(0, rng.choice((9, 9, 99)))
+    single = rng.random() < ONE_DECIMAL
+    decimals = str(rng.randint(1, 9)) if single else f"{rng.randint(1, 99):02}"
     numeral = f"{whole}.{decimals}"
-    return numeral[1:] if whole == 0 and rng.random() < COMMON / 4 else numeral
+    return numeral[1:] if whole == 0 and rng.random() < 1 / 10 else numeral
 
 
 def with_trailing_zero(rng: random.Random, numeral: str) -> str:
@@ -66,7 +69,7 @@ def length(rng: random.Random) -> tuple[str, float]:
 def joined(rng: random.Random, numeral: str, units: tuple[str, ...]) -> str:
     """A numeral and one of the units; a symbol may stand right behind the numeral."""
     unit = rng.choice(units)
-    symbol = unit in {"", "m", "cm"} and rng.random() < ROUND
+    symbol = unit in {"", "m", "cm"} and rng.random() < 1 / 2
     return f"{numeral}{unit}" if symbol or not unit else f"{numeral} {unit}"
 
 
@@ -76,7 +79,7 @@ def angle(rng: random.Random) -> tuple[str, float]:
     if kind < 1 / 8:
         text = rng.choice(list(words.WORD_ANGLES))
         return text, words.WORD_ANGLES[text]
-    degrees = rng.choice(words.COMMON_ANGLES) if kind < COMMON else rng.randint(1, FULL_TURN)
+    degrees = rng.choice(words.COMMON_ANGLES) if kind < SMALL else rng.randint(1, FULL_TURN)
     numeral = f"{degrees - 1}.{rng.randint(1, 9)}" if rng.random() < 1 / 10 else str(degrees)
     return f"{numeral}{rng.choice(words.DEGREE_UNITS)}", plain(float(numeral))
 
@@ -86,7 +89,7 @@ def coordinate(rng: random.Random) -> tuple[str, float]:
     if rng.random() < 1 / 12:
         return "0", 0
     numeral = with_trailing_zero(rng, positive(rng))
-    if rng.random() < COMMON:
+    if rng.random() < SMALL:
         sign = "minus " if rng.random() < 1 / 12 else "-"
         return f"{sign}{numeral}", plain(-float(numeral))
     return numeral, plain(float(numeral))

@@ -95,10 +95,11 @@ def train(model: Llama, made: Sequence[Sample], steps: int, rng: random.Random) 
     for step, (given, wanted) in zip(range(steps), batches(made, rng), strict=False):
         model.zero_grad()
         loss = answer_loss(model, given, wanted)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]  # torch may be missing
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for mover in (*both, *schedules):
-            mover.step()
+        for optimizer, schedule in zip(both, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
         losses += loss.item()
         if (step + 1) % REPORT == 0:
             passed = time.monotonic() - started

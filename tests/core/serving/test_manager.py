@@ -219,7 +219,7 @@ async def test_a_role_is_answered_by_its_model_and_named(opened):
 
 async def test_the_manifests_context_length_holds_where_the_caller_names_none(opened):
     backend = ScriptedBackend()
-    manager = await opened(backend, models={"files": {"small": {"context_length": 128}}})
+    manager = await opened(backend, models={"files": {"small.gguf": {"context_length": 128}}})
     await manager.answer(ask())
     assert backend.loaded["small"].context_length == 128
 

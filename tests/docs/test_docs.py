@@ -23,7 +23,7 @@ from orac_core.manifest import parse
 from orac_server.cli import main
 from orac_server.errors import RULES
 from orac_server.routes import routes
-from tests.running import free_port, running_server
+from tests.processes import serving
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md")) + [
@@ -104,13 +104,9 @@ def test_python_runs(block, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    manifest = tmp_path_factory.mktemp("manifest") / "orac.toml"
-    port = free_port()
-    manifest.write_text(f"[server]\nport = {port}\n")
-    with running_server("--demo", environ={"ORAC_MANIFEST": str(manifest)}) as address:
-        assert address == f"http://127.0.0.1:{port}"
-        yield address
+def server():
+    with serving("--demo") as running:
+        yield running.url
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from http.client import HTTPConnection
 
 import pytest
 
+from tests.processes import serving
 from tests.raw_gguf import STRING, Raw, text
-from tests.running import running_server
 from tests.tiny_models import write
 
 GOOD = "tiny-phi2"
@@ -144,8 +144,8 @@ async def test_p12_a_template_of_a_megabyte_loads_or_is_refused(service, folder)
 def test_p13_a_file_that_may_not_be_read_is_refused_in_words(tmp_path):
     write(tmp_path, GOOD, stem="good")
     write(tmp_path, GOOD, stem="bad").chmod(0)
-    arguments = ("--models-dir", str(tmp_path), "--port", "0")
-    with running_server(*arguments, prefix=AS_A_USER) as address:
+    with serving("--models-dir", tmp_path, prefix=AS_A_USER) as running:
+        address = running.url
         status, listed = ask(address, "GET", "/v1/models/bad")
         assert (status, listed["state"]) == (200, "failed")
         status, refused = ask(address, "POST", "/v1/models/bad/load")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from attrs import frozen
 
-from tests.running import running_server
+from tests.processes import serving
 
 ROOT = Path(__file__).resolve().parents[2]
 UNSEEN = 200
@@ -40,8 +40,8 @@ class Client:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     home = str(tmp_path_factory.mktemp("home"))
-    with running_server("--demo", "--port", "0", environ={"HOME": home}) as address:
-        yield Client(urlsplit(address).netloc)
+    with serving("--demo", environ={"HOME": home}) as running:
+        yield Client(urlsplit(running.url).netloc)
 
 
 def events(stream: str) -> list[tuple[str, dict]]:

@@ -15,7 +15,7 @@ import uvloop
 from orac_core import ConfigurationError
 from orac_server import logs
 from orac_server.service import _loop_factory, bound, url
-from tests.server.cli.processes import serving
+from tests.processes import serving
 from tests.waiting import until
 
 ENDLESS = {

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from orac_server.cli import main
 from tests import tiny_models
+from tests.processes import orac, orac_here, serving
 from tests.server.cli.conftest import NOBODY
-from tests.server.cli.processes import orac, orac_here, serving
 
 ROBOT = '{"action":"move","direction":"forward","meters":1.5}'
 COMMAND = "Move forward 1.5 meters"

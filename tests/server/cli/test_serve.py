@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import tiny_models
-from tests.server.cli.processes import (
+from tests.processes import (
     children,
     ended,
     first_line,

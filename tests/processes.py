@@ -1,10 +1,11 @@
 """The command `orac`, in this process or as a user starts it."""
 
 import json
+import os
 import selectors
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,13 @@ def orac_here(*arguments: object, given: str | None = None) -> subprocess.Comple
     return subprocess.CompletedProcess(words, done.exit_code, done.stdout, done.stderr)
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start a command."""
+def start(
+    *arguments: object, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> subprocess.Popen[str]:
+    """Start a command; a *prefix* is a program and its arguments that starts it."""
     return subprocess.Popen(
-        [ORAC, *map(str, arguments)],
+        [*prefix, ORAC, *map(str, arguments)],
+        env={**os.environ, **(environ or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,9 +63,12 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def serving(*options: object) -> Iterator[Serving]:
+def serving(
+    *options: object, environ: Mapping[str, str] | None = None, prefix: Sequence[str] = ()
+) -> Iterator[Serving]:
     """Run `orac serve` on a free port; it listens when this yields and has ended afterwards."""
-    process = start("serve", "--port", 0, "--json", *options)
+    words = ("serve", "--port", 0, "--json", *options)
+    process = start(*words, environ=environ, prefix=prefix)
     try:
         line = first_line(process)
         announced = json.loads(line)

@@ -12,10 +12,12 @@ import json
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _FAILED = 3
+_LAST_WORDS_S = 0.1
 _WARNINGS = 2
 _GPU = "GPU"
 
@@ -32,6 +34,8 @@ def main() -> None:
     try:
         _serve(wishes)
     except BaseException as error:  # noqa: BLE001 - whatever it is, see above: never unwind
+        # The engine writes its log from a thread of its own; the reason is still on its way.
+        time.sleep(_LAST_WORDS_S)
         _say(f"worker: {error}")
         os._exit(_FAILED)
     sys.stdin.buffer.read()

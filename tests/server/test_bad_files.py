@@ -114,14 +114,12 @@ async def test_p06_a_changed_byte_in_the_header_is_refused_or_harmless(service, 
         changed = bytearray(content)
         changed[chance.randrange(4, 3000)] ^= 1 << chance.randrange(8)
         (folder / f"changed-{seed}.gguf").write_bytes(changed)
-    statuses = set()
     for seed in range(100):
         started = time.perf_counter()
         reply = await service.post(f"/v1/models/changed-{seed}/load")
-        statuses.add(reply.status)
+        assert reply.status in (200, 422), (seed, reply.body)
         assert time.perf_counter() - started < 5
         await service.post(f"/v1/models/changed-{seed}/unload")
-    assert statuses <= {200, 422}
     await still_good(service)
 
 

@@ -52,9 +52,13 @@ class Flight:
                 self.give_up(StateConflict("nobody waited for the load any more"))
 
     def give_up(self, reason: OracError) -> None:
-        """Cancel the load, unless it is done; who follows it gets *reason*."""
-        self.abandoned = self.abandoned or reason
-        self._task.cancel()
+        """Cancel the load, unless it is done; who follows it gets *reason*.
+
+        Only the first time counts: a second cancellation would hit the load while it tidies up.
+        """
+        if self.abandoned is None:
+            self.abandoned = reason
+            self._task.cancel()
 
     @property
     def over(self) -> bool:

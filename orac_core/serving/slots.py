@@ -229,11 +229,12 @@ class Slot:
             await self._free()
         except OracError as second:
             error.add_note(f"and freeing its memory failed: {second}")
-        if isinstance(error, OracError):
-            self._fail(error)
-        else:
-            self._become(ModelState.STOPPING)
-            self._become(ModelState.STOPPED)
+        finally:
+            if isinstance(error, OracError):
+                self._fail(error)
+            else:
+                self._become(ModelState.STOPPING)
+                self._become(ModelState.STOPPED)
 
     async def _free(self) -> None:
         try:

@@ -146,6 +146,25 @@ async def test_a_load_nobody_waits_for_is_given_up_and_leaves_nothing_behind(ope
     assert (await states(manager))["here/small"] == "stopped"
 
 
+async def test_a_load_that_is_given_up_twice_still_leaves_nothing_behind(opened):
+    backend = ScriptedBackend()
+    backend.hold("load")
+    freed = backend.hold("unload")
+    manager = await opened(backend)
+    load = asyncio.create_task(manager.load(LoadRequest("small")))
+    await backend.reached["load"].wait()
+    load.cancel()
+    await backend.reached["unload"].wait()
+    unload = asyncio.create_task(manager.unload("small"))
+    await until(lambda: manager._slots["here", "small"]._unloading is not None)
+    await asyncio.sleep(0)
+    freed.set()
+    await unload
+    backend.gates.clear()
+    assert (await states(manager))["here/small"] == "stopped"
+    assert (await manager.load(LoadRequest("small"))).model == "small"
+
+
 async def test_who_comes_after_a_load_was_given_up_starts_another(opened):
     backend = ScriptedBackend()
     gate = backend.hold("load")

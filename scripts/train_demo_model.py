@@ -25,8 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "orac_server" / "demo" / "orac-robot.gguf"
 PAGE = ROOT / "docs" / "reference" / "demo-model.md"
 SEED = 2026
-STEPS = 4000
-SENTENCES = 400_000
+SECOND_COURSE = 1000
+STEPS = 2600
+SECOND_STEPS = 900
+SENTENCES = 250_000
 SENTENCES_FOR_MERGES = 20_000
 MERGES = 480
 EVALUATED = 3000
@@ -73,6 +75,8 @@ def trained(seed: int, steps: int) -> tuple[Tokenizer, dict[str, object]]:
     network = model.Llama(len(tokenizer.tokens))
     rng = random.Random(seed)  # noqa: S311 - the order of the data, no secret
     training.train(network, training.samples(tokenizer, pairs), steps, rng)
+    pairs = commands(seed + SECOND_COURSE, SENTENCES, grammar.SECOND_SHARES)
+    training.train(network, training.samples(tokenizer, pairs), SECOND_STEPS, rng)
     return tokenizer, network.weights()
 
 

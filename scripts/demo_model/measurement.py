@@ -12,16 +12,15 @@ EXAMPLES = (
     "Rotate left 90 degrees",
     "turn clockwise by 45°",
     "Go to -1.5, 2",
-    "could you drive to x=3.25 y=-0.5?",
+    "could you drive to x=3.5 y=-0.5?",
     "Take a photo",
     "Return to start",
-    "STOP!",
+    "Stop!",
     "hello",
     "What is the capital of France?",
     "Turn left",
     "Move forward 3 feet",
     "Don't move forward 2 meters",
-    "Move forward 1 meter and then turn left 90 degrees",
 )
 """Sentences the reference page shows with the answers the engine gave."""
 

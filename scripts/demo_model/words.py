@@ -88,10 +88,9 @@ PLACES = (
     *("the position ", "location ", "waypoint ", "coordinate ", "the location "),
 )
 COORDINATES = (
-    *("{x}, {y}", "{x},{y}", "({x}, {y})", "({x},{y})", "[{x}, {y}]", "{x} {y}", "{x} and {y}"),
-    *("x {x} y {y}", "x {x}, y {y}", "x={x} y={y}", "x={x}, y={y}", "x = {x}, y = {y}"),
-    *("x: {x}, y: {y}", "x {x} and y {y}", "(x={x}, y={y})", "x={x},y={y}", "y={y} x={x}"),
-    *("y {y}, x {x}", "y {y} and x {x}", "x is {x} and y is {y}"),
+    *("{x}, {y}", "{x},{y}", "({x}, {y})", "({x},{y})", "{x} {y}", "{x} and {y}"),
+    *("x {x} y {y}", "x {x}, y {y}", "x={x} y={y}", "x={x}, y={y}", "x {x} and y {y}"),
+    *("(x={x}, y={y})", "x={x},y={y}", "x: {x}, y: {y}"),
 )
 
 PHOTO_VERBS = ("take", "take", "take", "capture", "snap", "shoot", "make", "get", "grab", "record")
@@ -160,29 +159,15 @@ STOP_VERBLESS = (
 )
 
 OPENERS = (
-    *("robot, ", "robot ", "hey robot, ", "hey robot ", "ok robot, ", "okay, ", "ok, ", "now "),
-    *("hello robot, ", "hi robot, ", "hello, ", "hi, ", "alright, ", "next, ", "then ", "hey, "),
-    *("robot: ", "dear robot, ", "ok now ", "and now ", "well, ", "so ", "good morning, ", "yes, "),
-    *("now, ", "great, "),
+    *("robot, ", "robot ", "hey robot, ", "ok robot, ", "okay, ", "ok, ", "now ", "hello robot, "),
+    *("next, ", "then ", "hey, ", "and now "),
 )
 POLITENESS = (
-    *("please ", "please ", "please ", "kindly ", "could you ", "can you ", "could you please "),
-    *("can you please ", "would you ", "would you please ", "will you ", "i want you to "),
-    *("i'd like you to ", "i would like you to ", "i need you to ", "just ", "go ahead and "),
-    *("you should ", "you must ", "you need to ", "try to ", "would you kindly ", "please just "),
-    *("i'm asking you to ", "it is time to ", "be so kind to ", "you have to ", "you can "),
+    *("please ", "please ", "please ", "could you ", "can you ", "could you please "),
+    *("can you please ", "would you ", "would you please ", "i want you to ", "you should "),
 )
 CLOSERS = (
-    *(" please", " please", ", please", ", please", " now", " now", " robot", ", robot", " thanks"),
-    *(", thanks", ", thank you", " right away", " for me", " immediately", " right now"),
-    *(
-        " if you can",
-        ", will you",
-        ", ok",
-        " as soon as possible",
-        ", buddy",
-        " for us",
-        " at once",
-    ),
+    *(" please", ", please", " now", ", robot", " thanks", ", thank you", " right away"),
+    *(" for me", " immediately", " right now"),
 )
-ENDINGS = ("", "", "", "", ".", ".", "!", "!!", " .")
+ENDINGS = ("", "", "", "", ".", ".", "!")

@@ -144,9 +144,13 @@ def test_the_shipped_file_is_small(metadata):
 
 def test_the_shipped_file_names_its_language_and_how_often_it_is_right(grammar, metadata):
     assert metadata["orac.demo.grammar"] == grammar.described()
-    assert metadata["orac.demo.accuracy"] >= 0.95
+    assert 0 < metadata["orac.demo.accuracy"] <= 1
     assert metadata["orac.demo.evaluated"] >= 1000
     assert metadata["orac.demo.seed"] >= 0
+
+
+def test_the_shipped_file_is_right_at_least_95_times_in_100(metadata):
+    assert metadata["orac.demo.accuracy"] >= 0.95
 
 
 def test_the_reference_page_says_what_the_file_says(metadata):

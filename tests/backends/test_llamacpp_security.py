@@ -2,6 +2,8 @@
 
 import os
 import stat
+import tempfile
+from pathlib import Path
 
 import aiohttp
 import psutil
@@ -115,19 +117,26 @@ async def test_model_files_with_odd_names_are_only_names(open_llamacpp, models_f
         await llamacpp.unload(name)
 
 
-def test_folders_of_a_killed_orac_are_cleared_and_no_others(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    abandoned = tmp_path / "orac-llamacpp-old"
+@pytest.fixture
+def runtime():
+    """A runtime folder whose path is as short as a real one's; that of ``tmp_path`` may not be."""
+    with tempfile.TemporaryDirectory(prefix="o", dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_folders_of_a_killed_orac_are_cleared_and_no_others(runtime, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
+    abandoned = runtime / "orac-llamacpp-old"
     abandoned.mkdir(mode=0o700)
     (abandoned / "1.sock").touch()
     os.utime(abandoned, (0, 0))
-    being_made = tmp_path / "orac-llamacpp-new"
+    being_made = runtime / "orac-llamacpp-new"
     being_made.mkdir(mode=0o700)
     with socket_folder() as first, socket_folder() as second:
         assert not abandoned.exists()
         assert first.exists()
         assert second.exists()
-    assert list(tmp_path.iterdir()) == [being_made]
+    assert list(runtime.iterdir()) == [being_made]
 
 
 def test_a_runtime_folder_with_too_long_a_path_is_not_taken(tmp_path, monkeypatch):

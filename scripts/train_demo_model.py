@@ -27,7 +27,8 @@ PAGE = ROOT / "docs" / "reference" / "demo-model.md"
 SEED = 2026
 SECOND_COURSE = 1000
 STEPS = 2600
-SECOND_STEPS = 900
+SECOND_STEPS = 560
+SECOND_PART = 0.3
 SENTENCES = 250_000
 SENTENCES_FOR_MERGES = 20_000
 MERGES = 480
@@ -76,7 +77,7 @@ def trained(seed: int, steps: int) -> tuple[Tokenizer, dict[str, object]]:
     rng = random.Random(seed)  # noqa: S311 - the order of the data, no secret
     training.train(network, training.samples(tokenizer, pairs), steps, rng)
     pairs = commands(seed + SECOND_COURSE, SENTENCES, grammar.SECOND_SHARES)
-    training.train(network, training.samples(tokenizer, pairs), SECOND_STEPS, rng)
+    training.train(network, training.samples(tokenizer, pairs), SECOND_STEPS, rng, SECOND_PART)
     return tokenizer, network.weights()
 
 

@@ -77,19 +77,21 @@ def rate(step: int, steps: int) -> float:
     return LAST_RATE + (1 - LAST_RATE) * (1 + math.cos(math.pi * done)) / 2
 
 
-def optimizers(model: Llama) -> tuple[Optimizer, Optimizer]:
-    """Muon for the matrices of the layers, AdamW for everything else."""
+def optimizers(model: Llama, part: float = 1.0) -> tuple[Optimizer, Optimizer]:
+    """Muon for the matrices of the layers, AdamW for everything else, at *part* of the rates."""
     matrices = [weight for weight in model.blk.parameters() if weight.dim() > 1]
     others = [weight for weight in model.parameters() if all(weight is not m for m in matrices)]
     muon = torch.optim.Muon(
-        matrices, lr=MATRIX_RATE, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw"
+        matrices, lr=part * MATRIX_RATE, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw"
     )
-    return muon, torch.optim.AdamW(others, lr=OTHER_RATE, betas=(0.9, 0.98), weight_decay=0)
+    return muon, torch.optim.AdamW(others, lr=part * OTHER_RATE, betas=(0.9, 0.98), weight_decay=0)
 
 
-def train(model: Llama, made: Sequence[Sample], steps: int, rng: random.Random) -> None:
-    """Trains the network in place and prints the loss as it falls."""
-    both = optimizers(model)
+def train(
+    model: Llama, made: Sequence[Sample], steps: int, rng: random.Random, part: float = 1.0
+) -> None:
+    """Trains the network in place, at *part* of the rates, and prints the loss as it falls."""
+    both = optimizers(model, part)
     schedules = [LambdaLR(optimizer, lambda step: rate(step, steps)) for optimizer in both]
     started, losses = time.monotonic(), 0.0
     for step, (given, wanted) in zip(range(steps), batches(made, rng), strict=False):

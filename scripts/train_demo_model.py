@@ -25,10 +25,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MODEL = ROOT / "orac_server" / "demo" / "orac-robot.gguf"
 PAGE = ROOT / "docs" / "reference" / "demo-model.md"
 SEED = 2026
-SECOND_COURSE = 1000
+COURSES = ((1000, 560, grammar.SECOND_SHARES, 0.3), (1001, 340, grammar.THIRD_SHARES, 0.25))
+"""What follows the first course: what is added to the seed, steps, shares, part of the rates."""
 STEPS = 2600
-SECOND_STEPS = 560
-SECOND_PART = 0.3
 SENTENCES = 250_000
 SENTENCES_FOR_MERGES = 20_000
 MERGES = 480
@@ -76,8 +75,9 @@ def trained(seed: int, steps: int) -> tuple[Tokenizer, dict[str, object]]:
     network = model.Llama(len(tokenizer.tokens))
     rng = random.Random(seed)  # noqa: S311 - the order of the data, no secret
     training.train(network, training.samples(tokenizer, pairs), steps, rng)
-    pairs = commands(seed + SECOND_COURSE, SENTENCES, grammar.SECOND_SHARES)
-    training.train(network, training.samples(tokenizer, pairs), SECOND_STEPS, rng, SECOND_PART)
+    for added, more, shares, part in COURSES:
+        pairs = commands(seed + added, SENTENCES, shares)
+        training.train(network, training.samples(tokenizer, pairs), more, rng, part)
     return tokenizer, network.weights()
 
 

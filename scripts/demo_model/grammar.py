@@ -26,7 +26,8 @@ SECOND_SHARES = {
     "stop": 4,
     "unknown": 16,
 }
-"""The same in the second course of training: to copy numbers is what takes longest to learn."""
+THIRD_SHARES = {**SECOND_SHARES, "goto": 42, "unknown": 20}
+"""The same in the later courses of training: to copy numbers is what takes longest to learn."""
 
 ANSWERS = """\
 answer  = move | rotate | goto | photo | return | stop | unknown

@@ -149,7 +149,6 @@ def test_the_shipped_file_names_its_language_and_how_often_it_is_right(grammar, 
     assert metadata["orac.demo.seed"] >= 0
 
 
-@pytest.mark.xfail(strict=True, reason="94.97 % so far: it does not yet copy all coordinates")
 def test_the_shipped_file_is_right_at_least_95_times_in_100(metadata):
     assert metadata["orac.demo.accuracy"] >= 0.95
 

@@ -9,14 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from attrs import frozen
-from gguf import GGUFReader
 
 from tests.processes import serving
 
 ROOT = Path(__file__).resolve().parents[2]
-UNSEEN = 200
-CHANCE = 0.06
-"""Four standard deviations of a share of about 95 % in so many."""
+UNSEEN = 1000
 
 
 @frozen
@@ -134,7 +131,7 @@ def unseen():
             del sys.modules[name]
 
 
-def test_unseen_commands_are_right_as_often_as_the_model_says_of_itself(server, unseen):
+def test_at_least_95_of_100_unseen_commands_are_exactly_right(server, unseen):
     asked = list(unseen(seed=7, count=UNSEEN))
     right = 0
     for command, expected in asked:
@@ -142,11 +139,4 @@ def test_unseen_commands_are_right_as_often_as_the_model_says_of_itself(server, 
         status, answer = server.json("POST", "/v1/prompt", body)
         assert status == 200
         right += answer["response"] == expected
-    assert right / UNSEEN >= claimed() - CHANCE
-
-
-def claimed() -> float:
-    """Return the share of right answers that the file names in its metadata."""
-    field = GGUFReader(ROOT / "orac_server/demo/orac-robot.gguf").get_field("orac.demo.accuracy")
-    assert field is not None
-    return float(field.contents())
+    assert right >= 0.95 * UNSEEN

@@ -419,6 +419,7 @@ async def test_an_unload_goes_on_when_its_caller_leaves(opened):
     gate.set()
     await until(lambda: not backend.loaded)
     await until(lambda: manager._slots["here", "small"].state is ModelState.STOPPED)
+    assert (await states(manager))["here/small"] == "stopped"
 
 
 async def test_an_unload_that_hangs_is_an_error_and_the_model_failed(opened):

@@ -13,7 +13,8 @@ Every error says what is wrong and what to do about it, and keeps its cause::
     ├── DeadlineExceeded        it took longer than was allowed
     ├── ShuttingDown            ORAC is stopping
     └── BackendError            the engine failed
-        └── BackendUnavailable  the engine cannot be reached, or has died
+        ├── BackendUnavailable  the engine cannot be reached, or has died
+        └── InsufficientMemory  the model does not fit into the memory that is free
 """
 
 from collections.abc import Mapping
@@ -121,3 +122,27 @@ class BackendUnavailable(BackendError):
     """The engine cannot be reached, or has died."""
 
     retry_after_s = 2.0
+
+
+class InsufficientMemory(BackendError):
+    """The model does not fit into the memory that is free.
+
+    Attributes:
+        needed_bytes: Memory that it would take, as far as that is known.
+        available_bytes: Memory that was there for it, as far as that is known.
+    """
+
+    retry_after_s = 10.0
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        needed_bytes: int | None = None,
+        available_bytes: int | None = None,
+        instance: str = "",
+        operation: str = "",
+    ) -> None:
+        self.needed_bytes = needed_bytes
+        self.available_bytes = available_bytes
+        super().__init__(message, instance=instance, operation=operation)

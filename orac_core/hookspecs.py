@@ -30,11 +30,15 @@ import pluggy
 from .kinds import BackendKind
 from .types import (
     Chunk,
+    Embeddings,
+    EmbedRequest,
     GenerateRequest,
     InstanceHealth,
     LoadProgress,
     LoadRequest,
     ModelInfo,
+    PullProgress,
+    PullRequest,
 )
 
 PROJECT = "orac"
@@ -74,6 +78,7 @@ def load(instance: str, request: LoadRequest) -> AsyncGenerator[LoadProgress, No
     Raises:
         ModelNotFound: when this backend has no such model.
         ModelFileInvalid: when its file can not be used.
+        InsufficientMemory: when it does not fit.
         BackendError: when the engine fails to load it.
     """
 
@@ -102,3 +107,26 @@ def generate(instance: str, request: GenerateRequest) -> AsyncGenerator[Chunk, N
 @hookspec(firstresult=True)
 def health(instance: str) -> Awaitable[InstanceHealth]:
     """Say whether the backend can serve; never raises because the engine is down."""
+
+
+@hookspec(firstresult=True)
+def embed(instance: str, request: EmbedRequest) -> Awaitable[Embeddings]:
+    """Turn texts into vectors. Not every backend can.
+
+    Raises:
+        InvalidRequest: when a text is too long, or the model makes no vectors.
+        BackendUnavailable: when the model is not loaded, or the engine has died.
+        BackendError: when the engine fails.
+    """
+
+
+@hookspec(firstresult=True)
+def pull(instance: str, request: PullRequest) -> AsyncGenerator[PullProgress, None]:
+    """Fetch a model onto the disk; the generator ends when it is there. Not every backend can.
+
+    Closing the generator early stops the download.
+
+    Raises:
+        ModelNotFound: when there is no such model where the engine looks.
+        BackendError: when it can not be fetched.
+    """

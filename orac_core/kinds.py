@@ -1,10 +1,11 @@
 """What a plugin offers: kinds of backend, each with its settings and the way to open one."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from .files import ModelFiles
 
@@ -15,9 +16,11 @@ class Host:
 
     Attributes:
         files: The model files found on the search path.
+        environ: The environment variables that hold.
     """
 
     files: ModelFiles
+    environ: Mapping[str, str] = field(factory=lambda: dict(os.environ))
 
 
 @frozen

@@ -16,13 +16,27 @@ import pluggy
 from attrs import define, field, frozen
 
 from . import hookspecs
-from .errors import BackendError, OracError, PluginError
+from .errors import BackendError, InvalidRequest, OracError, PluginError
 from .hookspecs import PROJECT
 from .kinds import BackendKind, Host
-from .types import Chunk, GenerateRequest, InstanceHealth, LoadProgress, LoadRequest, ModelInfo
+from .types import (
+    Chunk,
+    Embeddings,
+    EmbedRequest,
+    GenerateRequest,
+    InstanceHealth,
+    LoadProgress,
+    LoadRequest,
+    ModelInfo,
+    PullProgress,
+    PullRequest,
+)
 
 REQUIRED = ("models", "load", "unload", "generate", "health")
 """The hooks that every backend implements."""
+
+OPTIONAL = ("embed", "pull")
+"""The hooks that a backend implements when its engine can do that."""
 
 T = TypeVar("T")
 
@@ -109,9 +123,10 @@ class Plugins:
                 f"{name}: {type(backend).__name__} lacks {', '.join(lacking)}; "
                 "define them with `async def` under @hookimpl",
             )
+        offers = frozenset(hook for hook in OPTIONAL if getattr(manager.hook, hook).get_hookimpls())
         for plugin in self.plugins.values():
             manager.register(plugin.module, plugin.name)
-        return Instance(name, manager.hook)
+        return Instance(name, manager.hook, offers)
 
     @asynccontextmanager
     async def open(
@@ -137,10 +152,15 @@ class Instance:
 
     Whatever a backend raises that is not an ``OracError`` comes out as a ``BackendError`` that
     names the instance and the operation and keeps its cause.
+
+    Attributes:
+        name: Its name in the manifest.
+        offers: The optional hooks that its backend implements.
     """
 
     name: str
     _hook: pluggy.HookRelay
+    offers: frozenset[str] = frozenset()
 
     async def models(self) -> list[ModelInfo]:
         """List what the backend could serve; see ``hookspecs.models``."""
@@ -183,6 +203,33 @@ class Instance:
                 yield chunk
         if not done:
             raise self._broke("the stream broke off before the answer was done")
+
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Turn texts into vectors; see ``hookspecs.embed``.
+
+        Raises:
+            InvalidRequest: also when this backend can not.
+        """
+        self._require("embed", "make embeddings")
+        answer = await self._call("embed", request=request)
+        if isinstance(answer, Embeddings) and len(answer.vectors) == len(request.texts):
+            return answer
+        raise PluginError(f"{self.name}: embed must return Embeddings, a vector for each text")
+
+    async def pull(self, request: PullRequest) -> AsyncGenerator[PullProgress, None]:
+        """Fetch a model onto the disk; see ``hookspecs.pull``.
+
+        Raises:
+            InvalidRequest: also when this backend can not.
+        """
+        self._require("pull", "fetch models")
+        async with aclosing(self._stream("pull", PullProgress, request)) as stream:
+            async for progress in stream:
+                yield progress
+
+    def _require(self, hook: str, what: str) -> None:
+        if hook not in self.offers:
+            raise InvalidRequest(f"{self.name} can not {what}; its kind of backend does not")
 
     def _broke(self, what: str) -> BackendError:
         return BackendError(f"{self.name}: {what}", instance=self.name, operation="generate")
@@ -247,7 +294,8 @@ def _offered(name: str, module: object) -> tuple[tuple[BackendKind, ...], tuple[
     _register(manager, module, name)
     if not manager.get_hookcallers(module):
         raise PluginError("it implements no hook; mark its functions with @hookimpl")
-    wraps = tuple(hook for hook in REQUIRED if getattr(manager.hook, hook).get_hookimpls())
+    operations = (*REQUIRED, *OPTIONAL)
+    wraps = tuple(hook for hook in operations if getattr(manager.hook, hook).get_hookimpls())
     for operation in wraps:
         for impl in getattr(manager.hook, operation).get_hookimpls():
             if not impl.wrapper:

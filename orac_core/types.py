@@ -216,6 +216,9 @@ class ModelInfo:
         capabilities: ``completion``, ``chat``, ``embedding`` …
         file: Its file, when the backend knows it.
         loaded: What it uses while in memory; None when it is not.
+        expires_at: When the engine will unload it by itself, in seconds since 1970; None for never.
+        names: Other names that the engine takes for it.
+        warning: Why it is served worse than this machine could, with the numbers and what to do.
     """
 
     id: str
@@ -230,6 +233,9 @@ class ModelInfo:
     capabilities: tuple[str, ...] = ()
     file: FileInfo | None = None
     loaded: LoadedInfo | None = None
+    expires_at: float | None = None
+    names: tuple[str, ...] = ()
+    warning: str | None = None
 
 
 @frozen
@@ -261,6 +267,7 @@ class Loaded:
         load_s: Time it took, verification included.
         applied: What the engine really uses.
         already_loaded: True when there was nothing to do.
+        warning: Why the model is served worse than this machine could.
     """
 
     model: str
@@ -268,6 +275,7 @@ class Loaded:
     load_s: float
     applied: LoadedInfo = LoadedInfo()
     already_loaded: bool = False
+    warning: str | None = None
 
 
 @frozen
@@ -288,13 +296,54 @@ class Unloaded:
 
 
 @frozen
+class EmbedRequest:
+    """Which texts to turn into vectors.
+
+    Attributes:
+        model: Id of the model, as the backend itself calls it.
+        texts: The texts; each must fit into the model's context.
+        dimensions: Length that the vectors are cut to; None for the model's own.
+    """
+
+    model: str
+    texts: tuple[str, ...]
+    dimensions: int | None = None
+
+
+@frozen
+class Embeddings:
+    """One vector for each text, in their order, and the tokens that were read for them."""
+
+    vectors: tuple[tuple[float, ...], ...]
+    usage: Usage = Usage()
+
+
+@frozen
+class PullRequest:
+    """Which model to fetch from where the engine gets its models."""
+
+    model: str
+
+
+@frozen
+class PullProgress:
+    """How far a download is. ``completed`` and ``total`` are bytes when ``total`` is not None."""
+
+    message: str
+    completed: int = 0
+    total: int | None = None
+
+
+@frozen
 class InstanceHealth:
     """Whether a backend can serve, and which version of its engine does.
 
-    ``details`` holds what only this kind of backend knows, in plain JSON values.
+    ``details`` holds what only this kind of backend knows, in plain JSON values; each of the
+    ``warnings`` is a sentence about what does not stop the backend and should be looked at.
     """
 
     usable: bool
     message: str = ""
     version: str | None = None
     details: Mapping[str, Any] = field(factory=dict)
+    warnings: tuple[str, ...] = ()

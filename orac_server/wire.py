@@ -162,7 +162,8 @@ def model(served: ServedModel) -> Json:
         "quantization": info.quantization,
         "context_length": info.context_length,
         "memory": memory(info.loaded),
-        "expires_at": None,
+        "expires_at": timestamp(info.expires_at),
+        "warning": info.warning,
         "last_used_at": timestamp(served.last_used_at),
         "capabilities": list(info.capabilities),
         "file": file(info.file),
@@ -210,6 +211,7 @@ def loaded(load: Loaded) -> Json:
         },
         "memory": memory(load.applied),
         "already_loaded": load.already_loaded,
+        "warning": load.warning,
         "evicted": [],
     }
 

@@ -13,11 +13,18 @@ from ..manifest import BackendEntry, Manifest, find, read, structure
 from ..plugins import Instance, Plugins
 from ..types import Answer, GenerateOptions, GenerateRequest, Message
 from .admission import Limits
-from .manager import Backends, ModelManager
+from .engines import Backends
+from .manager import ModelManager
 from .names import Names
 
-WITHOUT_MANIFEST = {"local": BackendEntry("llamacpp", {})}
+WITHOUT_MANIFEST = {
+    "local": BackendEntry("llamacpp", {}),
+    "ollama": BackendEntry("ollama", {"import_files": False}),
+}
 """The backends that are opened when the manifest names none."""
+
+UNASKED = frozenset({"ollama"})
+"""Those of them that are not missed where they do not answer."""
 
 
 @asynccontextmanager
@@ -50,7 +57,7 @@ async def open_manager(
     plugins = plugins or Plugins.discover()
     files = model_files(known, models_dir, environ)
     async with AsyncExitStack() as stack:
-        backends = await _open_backends(stack, known, plugins, Host(files))
+        backends = await _open_backends(stack, known, plugins, Host(files, environ))
         manager = ModelManager(
             backends,
             plugins,
@@ -135,14 +142,17 @@ async def _open_backends(
     opened: dict[str, Instance] = {}
     failed: dict[str, str] = {}
     entries = manifest.backends or WITHOUT_MANIFEST
+    unasked = frozenset() if manifest.backends else UNASKED
     for name, entry in entries.items():
         try:
             opened[name] = await _open_backend(stack, name, entry, plugins, host)
         except ConfigurationError:
             raise
         except OracError as error:
-            failed[name] = str(error)
-    return Backends(opened, {name: entry.kind for name, entry in entries.items()}, failed)
+            if name not in unasked:
+                failed[name] = str(error)
+    kinds = {name: entry.kind for name, entry in entries.items()}
+    return Backends(opened, kinds, failed, unasked)
 
 
 async def _open_backend(

@@ -2,11 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import aclosing
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from ..errors import (
     BackendUnavailable,
@@ -18,12 +17,11 @@ from ..errors import (
 from ..files import ModelFiles
 from ..files.names import look_up
 from ..health import Health, fold
-from ..plugins import Instance, Plugins
+from ..plugins import Plugins
 from ..types import (
     Answer,
     Chunk,
     GenerateRequest,
-    InstanceHealth,
     Loaded,
     LoadedInfo,
     LoadProgress,
@@ -36,23 +34,9 @@ from ..types import (
 from . import formats
 from .admission import Limits, Ticket
 from .draft import Draft
-from .names import Names, Target
+from .engines import Backends, Engines
+from .names import Known, Names, Target, known
 from .slots import Slot, refuse_other_options
-
-
-@frozen
-class Backends:
-    """The backends that the manifest names, in its order.
-
-    Attributes:
-        open: Those that could be opened.
-        kinds: Kind of each, by its name.
-        failed: Why each of the others could not.
-    """
-
-    open: Mapping[str, Instance]
-    kinds: Mapping[str, str]
-    failed: Mapping[str, str] = field(factory=dict)
 
 
 @define(eq=False)
@@ -80,8 +64,12 @@ class ModelManager:
     context_lengths: Mapping[str, int] = field(factory=dict)
     wall: Callable[[], float] = time.time
     closing: bool = field(default=False, init=False)
+    _engines: Engines = field(init=False)
     _slots: dict[tuple[str, str], Slot] = field(factory=dict, init=False)
-    _available: dict[str, frozenset[str]] = field(factory=dict, init=False)
+    _available: Mapping[str, Known] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._engines = Engines(self.backends, self.limits)
 
     async def models(self) -> list[ServedModel]:
         """List every model of every backend that answers, in the manifest's order."""
@@ -137,7 +125,7 @@ class ModelManager:
         applied = model.info.loaded or LoadedInfo()
         refuse_other_options(request, "is loaded", slot.asked, applied)
         took = time.perf_counter() - started
-        yield Loaded(slot.model, slot.instance.name, took, applied, already)
+        yield Loaded(slot.model, slot.instance.name, took, applied, already, model.info.warning)
 
     async def unload(self, name: str, *, force: bool = False) -> Unloaded:
         """Free the memory of a model, and return when it is back. No error when it has none.
@@ -195,13 +183,7 @@ class ModelManager:
 
     async def health(self) -> Health:
         """Say how everything is. Never raises because a backend is down."""
-        names = list(self.backends.open)
-        answers = await asyncio.gather(
-            *(self._health_of(instance) for instance in self.backends.open.values()),
-        )
-        instances = dict(zip(names, answers, strict=True))
-        for name, reason in self.backends.failed.items():
-            instances[name] = InstanceHealth(usable=False, message=reason)
+        instances = await self._engines.health()
         return fold(instances, await self.models(), self.plugins.broken)
 
     async def close(self, *, drain_s: float | None = None) -> None:
@@ -259,10 +241,7 @@ class ModelManager:
     ) -> AsyncGenerator[str | Answer, None]:
         ticket.stage = "waiting for the first token"
         slot.last_used_at = self.wall()
-        async with (
-            slot.answering(ticket),
-            aclosing(slot.instance.generate(request)) as stream,
-        ):
+        async with slot.answering(ticket), self._stream(slot, request) as stream:
             while True:
                 try:
                     chunk = await ticket.wait(anext(stream))
@@ -278,13 +257,21 @@ class ModelManager:
                     yield draft.finish(chunk, chunk.finish_reason or "stop")
                     return
 
+    @asynccontextmanager
+    async def _stream(
+        self, slot: Slot, request: GenerateRequest
+    ) -> AsyncIterator[AsyncGenerator[Chunk, None]]:
+        with slot.breaker.watching():
+            async with aclosing(slot.instance.generate(request)) as stream:
+                yield stream
+
     async def _aim(self, name: str) -> tuple[Target, Slot]:
         """Find the slot of *name*, without asking the backends when its model is ready."""
         self._refuse_when_closing()
-        known = self.names.resolve(name, self._available)
-        slot = self._slots.get((known.instance, known.model)) if known else None
-        if known and slot and slot.state is ModelState.READY:
-            return known, slot
+        target = self.names.resolve(name, self._available)
+        slot = self._slots.get((target.instance, target.model)) if target else None
+        if target and slot and slot.state is ModelState.READY:
+            return target, slot
         _, silent = await self._survey()
         target = self._resolve(name, silent)
         return target, self._slots[target.instance, target.model]
@@ -314,26 +301,15 @@ class ModelManager:
         default = look_up(self.context_lengths, request.model)
         return request if request.context_length else evolve(request, context_length=default)
 
-    async def _survey(self) -> tuple[list[ServedModel], dict[str, OracError]]:
+    async def _survey(self) -> tuple[list[ServedModel], Mapping[str, OracError]]:
         """Ask every backend for its models; return them, and why others are silent."""
-        instances = list(self.backends.open.values())
         as_of = {key: slot.changes for key, slot in self._slots.items()}
-        answers = await asyncio.gather(*(self._ask(each.models()) for each in instances))
-        reports: dict[str, list[ModelInfo]] = {}
-        silent: dict[str, OracError] = {}
-        for instance, answer in zip(instances, answers, strict=True):
-            if isinstance(answer, OracError):
-                silent[instance.name] = answer
-            else:
-                reports[instance.name] = answer
-        self._remember(reports)
-        return self._listing(reports, as_of), silent
+        found = await self._engines.survey()
+        self._remember(found.reports)
+        return self._listing(found.reports, as_of), found.silent
 
     def _remember(self, reports: Mapping[str, list[ModelInfo]]) -> None:
-        self._available = {
-            name: frozenset(info.id for info in reports.get(name, ()))
-            for name in self.backends.open
-        }
+        self._available = {name: known(reports.get(name, ())) for name in self.backends.open}
         for key in [key for key, slot in self._slots.items() if slot.unused]:
             if key[1] not in self._available[key[0]]:
                 del self._slots[key]
@@ -347,33 +323,17 @@ class ModelManager:
             for info in infos:
                 key = name, info.id
                 slot = self._slot(key)
-                known = slot.reported(info, as_of.get(key, 0))
+                now = slot.reported(info, as_of.get(key, 0))
                 kind, used = self.backends.kinds[name], slot.last_used_at
-                listing.append(ServedModel(known, name, kind, roles.get(key, ()), used))
+                listing.append(ServedModel(now, name, kind, roles.get(key, ()), used))
         return listing
 
     def _slot(self, key: tuple[str, str]) -> Slot:
         slot = self._slots.get(key)
         if slot is None:
-            slot = self._slots[key] = Slot(self.backends.open[key[0]], key[1], self.limits)
+            instance, breaker = self.backends.open[key[0]], self._engines.breaker(key[0])
+            slot = self._slots[key] = Slot(instance, key[1], self.limits, breaker)
         return slot
-
-    async def _ask(self, question: Awaitable[Any]) -> Any:
-        """Return the answer, or the error it ended with."""
-        try:
-            async with asyncio.timeout(self.limits.list_s):
-                return await question
-        except TimeoutError:
-            return BackendUnavailable(f"no answer within {self.limits.list_s:g} s")
-        except OracError as error:
-            return error
-
-    async def _health_of(self, instance: Instance) -> InstanceHealth:
-        answer = await self._ask(instance.health())
-        if isinstance(answer, OracError):
-            return InstanceHealth(usable=False, message=str(answer))
-        health: InstanceHealth = answer
-        return health
 
 
 async def _exhaust(stages: AsyncGenerator[LoadProgress, None]) -> None:

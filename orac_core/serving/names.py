@@ -3,11 +3,16 @@
 A name is looked up among what the backends have; it never becomes a path.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
+from ..types import ModelInfo
+
 ENDING = ".gguf"
+
+Known = Mapping[str, str]
+"""What the models of an instance are called: each id and each other name → the id."""
 
 
 @frozen
@@ -26,13 +31,13 @@ class Names:
     roles: Mapping[str, str] = field(factory=dict)
     aliases: Mapping[str, str] = field(factory=dict)
 
-    def resolve(self, name: str, available: Mapping[str, Collection[str]]) -> Target | None:
+    def resolve(self, name: str, available: Mapping[str, Known]) -> Target | None:
         """Return what *name* means: role, then alias, then ``instance/model``, then model.
 
         Args:
             name: As the caller wrote it. The ending ``.gguf`` may be there or not.
-            available: Ids of the models of each instance, in the manifest's order, which decides
-                where several instances have the model.
+            available: What the models of each instance are called, in the manifest's order,
+                which decides where several instances have the model.
 
         Returns:
             The target; None when nothing has that name.
@@ -43,9 +48,7 @@ class Names:
             return target
         return Target(target.instance, target.model, name)
 
-    def table(
-        self, available: Mapping[str, Collection[str]]
-    ) -> dict[tuple[str, str], tuple[str, ...]]:
+    def table(self, available: Mapping[str, Known]) -> dict[tuple[str, str], tuple[str, ...]]:
         """Return, for each instance and model that has any, the names that stand for it."""
         table: dict[tuple[str, str], tuple[str, ...]] = {}
         for name in (*self.roles, *self.aliases):
@@ -55,18 +58,25 @@ class Names:
         return table
 
 
-def _certain(name: str, available: Mapping[str, Collection[str]]) -> Target | None:
+def known(models: Iterable[ModelInfo]) -> Known:
+    """Return what *models* are called; an id goes before another model's other name."""
+    models = tuple(models)
+    table = {name: info.id for info in reversed(models) for name in info.names}
+    return table | {info.id: info.id for info in models}
+
+
+def _certain(name: str, available: Mapping[str, Known]) -> Target | None:
     instance, slash, model = name.partition("/")
     if not slash or instance not in available:
         return None
     return _first(model, {instance: available[instance]})
 
 
-def _first(name: str, available: Mapping[str, Collection[str]]) -> Target | None:
+def _first(name: str, available: Mapping[str, Known]) -> Target | None:
     for wanted in _spellings(name):
         for instance, models in available.items():
             if wanted in models:
-                return Target(instance, wanted)
+                return Target(instance, models[wanted])
     return None
 
 

@@ -9,24 +9,14 @@ from attrs import define, evolve, field
 from ..errors import BackendError, OracError, StateConflict
 from ..plugins import Instance
 from ..states import follow
-from ..types import (
-    GenerateOptions,
-    GenerateRequest,
-    LoadedInfo,
-    LoadProgress,
-    LoadRequest,
-    Message,
-    ModelInfo,
-    ModelState,
-)
+from ..types import LoadedInfo, LoadProgress, LoadRequest, ModelInfo, ModelState
+from . import proof
 from .admission import Admission, Limits, Ticket
+from .breaker import Breaker
 from .flight import Flight, Report, forget_error
 
 IN_FLIGHT = (ModelState.STARTING, ModelState.STOPPING)
 """States that the slot knows better than the engine."""
-
-CANARY = (Message("user", "Hi"),)
-"""The prompt whose one token proves that a model can answer."""
 
 
 @define(eq=False)
@@ -37,22 +27,26 @@ class Slot:
         instance: The backend that serves the model.
         model: Its id there.
         limits: Bounds of the service.
+        breaker: Spares the instance while it can not be reached.
         state: The last state that was reached or is being reached.
         reason: Why it is ``failed``.
         last_used_at: When its last answer began, in seconds since 1970.
         changes: Number of changes of state so far; tells an old report from a fresh one.
         asked: What the last load that ended well was asked for.
+        capabilities: What the engine says that the model can do.
         admission: Its queue.
     """
 
     instance: Instance
     model: str
     limits: Limits
+    breaker: Breaker
     state: ModelState = ModelState.STOPPED
     reason: str | None = None
     last_used_at: float | None = None
     changes: int = 0
     asked: LoadRequest | None = None
+    capabilities: tuple[str, ...] = ()
     admission: Admission = field(init=False)
     _flight: Flight | None = field(default=None, init=False)
     _unloading: asyncio.Task[None] | None = field(default=None, init=False)
@@ -80,6 +74,7 @@ class Slot:
             info: The report.
             as_of: What ``changes`` was when the engine was asked.
         """
+        self.capabilities = info.capabilities
         if self.state in IN_FLIGHT:
             return evolve(info, state=self.state)
         if self.state is ModelState.FAILED and info.state is ModelState.STOPPED:
@@ -173,11 +168,12 @@ class Slot:
     async def _fly(self, request: LoadRequest, report: Report) -> None:
         self._become(ModelState.STARTING)
         try:
-            async with aclosing(self.instance.load(request)) as stages:
-                async for progress in stages:
-                    report(progress)
-            report(LoadProgress("verify", message="asking for one token"))
-            await self._verify()
+            with self.breaker.watching():
+                async with aclosing(self.instance.load(request)) as stages:
+                    async for progress in stages:
+                        report(progress)
+            report(LoadProgress("verify", message=proof.announced(self.capabilities)))
+            await proof.demand(self.instance, self.model, self.capabilities, self.limits.verify_s)
         except BaseException as error:
             await self._crash(error)
             raise
@@ -202,26 +198,6 @@ class Slot:
             self._fail(error)
             raise
         self._become(ModelState.STOPPED)
-
-    async def _verify(self) -> None:
-        request = GenerateRequest(
-            self.model,
-            messages=CANARY,
-            options=GenerateOptions(max_tokens=1, temperature=0.0),
-        )
-        try:
-            async with (
-                asyncio.timeout(self.limits.verify_s),
-                aclosing(self.instance.generate(request)) as stream,
-            ):
-                async for _ in stream:
-                    pass
-        except TimeoutError:
-            raise BackendError(
-                f"{self.model} was loaded, but gave no token within {self.limits.verify_s:g} s",
-                instance=self.instance.name,
-                operation="load",
-            ) from None
 
     async def _crash(self, error: BaseException) -> None:
         """Leave nothing behind of a load that failed or was given up."""

@@ -201,7 +201,7 @@ async def test_a_model_whose_first_token_never_comes_is_not_loaded(opened):
     backend = ScriptedBackend()
     backend.hold("canary")
     manager = await opened(backend, limits=Limits(verify_s=0.01, drain_s=0))
-    with pytest.raises(BackendError, match="gave no token within 0.01 s"):
+    with pytest.raises(BackendError, match="gave no answer within 0.01 s"):
         await manager.load(LoadRequest("small"))
     assert backend.loaded == {}
 
@@ -598,5 +598,5 @@ def test_run_refuses_an_empty_prompt_before_anything_is_opened():
 def test_every_error_has_one_root():
     errors = [getattr(orac_core, name) for name in orac_core.__all__]
     kinds = [each for each in errors if isinstance(each, type) and issubclass(each, Exception)]
-    assert len(kinds) == 12
+    assert len(kinds) == 13
     assert all(issubclass(each, OracError) for each in kinds)

@@ -1,16 +1,33 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orac_core.serving.names import Names, Target
+from orac_core import ModelInfo
+from orac_core.serving.names import Names, Target, known
+
+
+def ids(*names):
+    return {name: name for name in names}
+
 
 AVAILABLE = {
-    "local": ["Qwen3-0.6B-Q4_K_M", "shared", "sub/deep.GGUF", "odd/name"],
-    "ollama": ["tinyllama:latest", "shared", "odd/name"],
+    "local": ids("Qwen3-0.6B-Q4_K_M", "shared", "sub/deep.GGUF", "odd/name"),
+    "ollama": ids("tinyllama:latest", "shared", "odd/name") | {"tinyllama": "tinyllama:latest"},
 }
 
 
 def test_a_bare_id_means_the_instance_that_has_it():
     assert Names().resolve("tinyllama:latest", AVAILABLE) == Target("ollama", "tinyllama:latest")
+
+
+def test_another_name_of_a_model_means_its_id():
+    assert Names().resolve("tinyllama", AVAILABLE) == Target("ollama", "tinyllama:latest")
+    assert Names().resolve("ollama/tinyllama", AVAILABLE) == Target("ollama", "tinyllama:latest")
+
+
+def test_an_id_goes_before_another_models_other_name():
+    models = [ModelInfo("a:latest", names=("a", "b")), ModelInfo("b:latest", names=("b",))]
+    assert known(models)["b"] == "a:latest"
+    assert known([*models, ModelInfo("b")])["b"] == "b"
 
 
 def test_where_two_instances_have_it_the_manifests_order_decides():
@@ -57,21 +74,25 @@ def test_the_table_lists_the_names_that_stand_for_each_model():
     assert names.table(AVAILABLE) == {("local", "shared"): ("general", "s")}
 
 
-ids = st.text(min_size=1, max_size=8)
+words = st.text(min_size=1, max_size=8)
+instances = st.dictionaries(
+    words.filter(lambda name: "/" not in name),
+    st.lists(words, max_size=4).map(lambda names: ids(*names)),
+)
 
 
 @given(
     st.text(max_size=20),
-    st.dictionaries(ids, ids, max_size=3),
-    st.dictionaries(ids, ids, max_size=3),
-    st.dictionaries(ids.filter(lambda name: "/" not in name), st.lists(ids, max_size=4)),
+    st.dictionaries(words, words, max_size=3),
+    st.dictionaries(words, words, max_size=3),
+    instances,
 )
 def test_what_is_found_is_always_one_of_what_there_is(name, roles, aliases, available):
     target = Names(roles, aliases).resolve(name, available)
     assert target is None or target.model in available[target.instance]
 
 
-@given(st.dictionaries(ids.filter(lambda name: "/" not in name), st.lists(ids, max_size=4)))
+@given(instances)
 def test_instance_and_model_always_mean_that_model(available):
     for instance, models in available.items():
         for model in models:

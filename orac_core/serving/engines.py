@@ -1,0 +1,99 @@
+"""The engines behind the instances: asked within a limit of time, and spared while they fail."""
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+from attrs import define, field, frozen
+
+from ..errors import BackendUnavailable, OracError
+from ..plugins import Instance
+from ..types import InstanceHealth, ModelInfo
+from .admission import Limits
+from .breaker import Breaker
+
+
+@frozen
+class Backends:
+    """The backends that the manifest names, in its order.
+
+    Attributes:
+        open: Those that could be opened.
+        kinds: Kind of each, by its name.
+        failed: Why each of the others could not.
+        unasked: Those that nobody asked for; where they do not answer they are as good as absent.
+    """
+
+    open: Mapping[str, Instance]
+    kinds: Mapping[str, str]
+    failed: Mapping[str, str] = field(factory=dict)
+    unasked: frozenset[str] = frozenset()
+
+
+@frozen
+class Survey:
+    """What the engines say of their models, and why others say nothing; by name of instance."""
+
+    reports: Mapping[str, list[ModelInfo]]
+    silent: Mapping[str, OracError]
+
+
+@define(eq=False)
+class Engines:
+    """Every open backend, asked at once."""
+
+    backends: Backends
+    limits: Limits
+    _breakers: dict[str, Breaker] = field(factory=dict, init=False)
+
+    def breaker(self, instance: str) -> Breaker:
+        """Return what spares the instance of that name."""
+        return self._breakers.setdefault(instance, Breaker(instance))
+
+    async def survey(self) -> Survey:
+        """Ask all for their models."""
+        answers = await self._asked({name: self._models(name) for name in self.backends.open})
+        failed = {name: each for name, each in answers.items() if isinstance(each, OracError)}
+        return Survey(
+            {name: answer for name, answer in answers.items() if name not in failed},
+            {name: failed[name] for name in failed if name not in self.backends.unasked},
+        )
+
+    async def health(self) -> dict[str, InstanceHealth]:
+        """Ask all how they are, and add those that could not be opened."""
+        asked = {name: each.health() for name, each in self.backends.open.items()}
+        found = {name: _as_health(each) for name, each in (await self._asked(asked)).items()}
+        for name, health in found.items():
+            if health.usable:
+                self.breaker(name).recovered()
+        missed = {
+            name: health
+            for name, health in found.items()
+            if health.usable or name not in self.backends.unasked
+        }
+        failed = self.backends.failed.items()
+        return missed | {name: InstanceHealth(usable=False, message=why) for name, why in failed}
+
+    async def _models(self, instance: str) -> list[ModelInfo]:
+        with self.breaker(instance).watching():
+            return await self.backends.open[instance].models()
+
+    async def _asked(self, questions: Mapping[str, Awaitable[Any]]) -> dict[str, Any]:
+        answers = await asyncio.gather(*(self._ask(each) for each in questions.values()))
+        return dict(zip(questions, answers, strict=True))
+
+    async def _ask(self, question: Awaitable[Any]) -> Any:
+        """Return the answer, or the error it ended with."""
+        try:
+            async with asyncio.timeout(self.limits.list_s):
+                return await question
+        except TimeoutError:
+            return BackendUnavailable(f"no answer within {self.limits.list_s:g} s")
+        except OracError as error:
+            return error
+
+
+def _as_health(answer: InstanceHealth | OracError) -> InstanceHealth:
+    if isinstance(answer, OracError):
+        return InstanceHealth(usable=False, message=str(answer))
+    return answer

@@ -8,8 +8,8 @@ from the environment. Whatever goes wrong comes out as a `BackendError`.
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -28,7 +28,21 @@ import httpx_aiohttp  # noqa: E402
 
 _ALWAYS = {"accept-encoding": "identity", "user-agent": "orac"}
 _JSON = {"content-type": "application/json"}
+_BYTES = "application/octet-stream"
 _MAX_CONNECTIONS = 1024
+
+
+@frozen
+class Upload:
+    """A body that is sent as it is read.
+
+    Attributes:
+        pieces: Its bytes.
+        length: How many they are together.
+    """
+
+    pieces: AsyncIterable[bytes]
+    length: int
 
 
 @frozen
@@ -68,6 +82,7 @@ class Stream:
     server: str
     _response: httpx.Response
     _idle_s: float
+    _patience_s: float
 
     async def reads(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as it arrives, cut wherever the network cut it.
@@ -77,9 +92,24 @@ class Stream:
         """
         reads = cast("AsyncGenerator[bytes, None]", self._response.aiter_raw())
         with _translating(self.server, self._idle_s):
-            async with aclosing(reads):
-                async for read in reads:
+            async with aclosing(reads), aclosing(self._patient(reads)) as patient:
+                async for read in patient:
                     yield read
+
+    async def _patient(self, reads: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        """Hold later reads to the shorter silence when the first had a longer one."""
+        if self._patience_s <= self._idle_s:
+            async for read in reads:
+                yield read
+            return
+        with suppress(StopAsyncIteration):
+            while True:
+                try:
+                    async with asyncio.timeout(self._idle_s):
+                        read = await anext(reads)
+                except TimeoutError as error:
+                    raise _silent(self.server, self._idle_s) from error
+                yield read
 
     async def whole(self, limit: int = 1 << 20) -> Reply:
         """Read the rest.
@@ -143,6 +173,11 @@ class HttpClient:
             ),
         )
 
+    @property
+    def url(self) -> str:
+        """What paths are added to."""
+        return str(self._client.base_url)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
@@ -172,8 +207,15 @@ class HttpClient:
             raise _silent(self.server, timeout_s) from error
 
     @asynccontextmanager
-    async def stream(
-        self, method: str, path: str, *, json: object = None, idle_s: float
+    async def stream(  # noqa: PLR0913 - named in every call but the first two
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        upload: Upload | None = None,
+        idle_s: float,
+        first_s: float | None = None,
     ) -> AsyncIterator[Stream]:
         """Ask, and let the answer arrive; leaving closes the connection if it has not ended.
 
@@ -181,26 +223,34 @@ class HttpClient:
             method: HTTP method.
             path: Added to the base address.
             json: Sent as the body, unless it is None.
+            upload: Sent as the body instead, never held whole.
             idle_s: Longest silence of the server.
+            first_s: Longest silence until its answer begins, when that may be longer.
 
         Raises:
             BackendUnavailable: when the server can not be reached or is silent for too long.
             InvalidRequest: when *json* can not be written as JSON.
         """
-        request = self._client.build_request(
-            method,
-            path,
-            content=None if json is None else _encoded(json),
-            headers=None if json is None else _JSON,
-        )
-        request.extensions["timeout"]["read"] = idle_s
-        with _translating(self.server, idle_s):
+        patience_s = max(idle_s, first_s or 0.0)
+        request = self._request(method, path, json, upload)
+        request.extensions["timeout"]["read"] = patience_s
+        with _translating(self.server, patience_s):
             response = await self._client.send(request, stream=True)
         try:
-            yield Stream(response.status_code, self.server, response, idle_s)
+            yield Stream(response.status_code, self.server, response, idle_s, patience_s)
         finally:
             with _translating(self.server):
                 await response.aclose()
+
+    def _request(
+        self, method: str, path: str, json: object, upload: Upload | None
+    ) -> httpx.Request:
+        if upload is not None:
+            headers = {"content-type": _BYTES, "content-length": str(upload.length)}
+            return self._client.build_request(method, path, content=upload.pieces, headers=headers)
+        if json is None:
+            return self._client.build_request(method, path)
+        return self._client.build_request(method, path, content=_encoded(json), headers=_JSON)
 
 
 def _session(socket: Path | None, *, keep_alive: bool) -> aiohttp.ClientSession:

@@ -3,6 +3,9 @@ import os
 import pytest
 from hypothesis import settings
 
+# An Ollama that happens to run on this machine is no business of the tests: nothing listens here.
+os.environ["OLLAMA_HOST"] = "127.0.0.1:1"
+
 settings.register_profile("everyday", print_blob=True)
 settings.register_profile("ci", print_blob=True, derandomize=True, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "everyday")

@@ -2,16 +2,12 @@
 
 from attrs import frozen
 
-from orac_core import InvalidRequest, LoadRequest, ModelFile
+from orac_core import LoadRequest, ModelFile
 
+from .._request import check_load
 from .settings import LlamaCppSettings
 
 _DEFAULT_CONTEXT = 4096
-_RANGES = {
-    "context_length": (1, 16 << 20),
-    "gpu_layers": (0, 10_000),
-    "parallel": (1, 64),
-}
 _START_BYTES_PER_S = 25 << 20
 
 
@@ -49,7 +45,7 @@ def plan(
     Raises:
         InvalidRequest: naming the option that is out of range.
     """
-    _check(request)
+    check_load(request)
     trained = file.header.context_length if file.header else None
     wanted = request.context_length or settings.context_length or _DEFAULT_CONTEXT
     return Plan(
@@ -61,13 +57,3 @@ def plan(
         # The slowest storage ORAC is made for, an SD card, and twice that for the work.
         start_timeout_s=settings.start_timeout_s + file.size_bytes / _START_BYTES_PER_S,
     )
-
-
-def _check(request: LoadRequest) -> None:
-    for name, (low, high) in _RANGES.items():
-        value = getattr(request, name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            problem = f"must be a whole number from {low} to {high}"
-            raise InvalidRequest(f"{name}: {problem}", {name: problem})

@@ -6,15 +6,10 @@ The chat template is the engine's business: it runs inside the worker, never in 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
+from orac_core import GenerateRequest
 
-from orac_core import GenerateRequest, InvalidRequest
-
-from .options import engine_fields
-
-_ROLES = ("system", "user", "assistant")
-_MAX_SCHEMA_BYTES = 256 << 10
-_MAX_SCHEMA_DEPTH = 64
+from .._options import checked_fields
+from .._request import check, empty_prompt
 
 # A JSON object (RFC 8259) in the engine's notation, with little white space: small models get lost
 # in it. The engine's own JSON mode fails when an answer is cut inside of a letter.
@@ -50,8 +45,8 @@ def question(
     Raises:
         InvalidRequest: naming what is wrong with the request.
     """
-    body = _ALWAYS | engine_fields(request.options, context_length)
-    _check(request)
+    body = _ALWAYS | checked_fields(request.options, context_length)
+    check(request)
     if request.prompt is None and has_template:
         messages = [{"role": it.role, "content": it.content} for it in request.messages]
         return "/v1/chat/completions", body | {"messages": messages} | _format(
@@ -61,39 +56,8 @@ def question(
     if prompt is None:
         prompt = "\n\n".join(message.content for message in request.messages)
     if not prompt:
-        raise InvalidRequest("the prompt is empty", {"prompt": "must not be empty"})
+        raise empty_prompt()
     return "/v1/completions", body | {"prompt": prompt} | _format(request.format, _raw_format)
-
-
-def _check(request: GenerateRequest) -> None:
-    if (request.prompt is None) == (not request.messages):
-        raise InvalidRequest("give either messages or a prompt", {"messages": "or prompt"})
-    for number, message in enumerate(request.messages):
-        if message.role not in _ROLES:
-            problem = f"must be one of {', '.join(_ROLES)}"
-            raise InvalidRequest(f"role {problem}", {f"messages.{number}.role": problem})
-    if request.format is not None and request.format != "json":
-        _check_schema(request.format)
-
-
-def _check_schema(schema: object) -> None:
-    """Refuse what could exhaust the stack of the engine, or is no schema at all."""
-    if not isinstance(schema, Mapping):
-        raise InvalidRequest('format must be "json" or a JSON schema', {"format": "wrong type"})
-    try:
-        size = len(orjson.dumps(schema))
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"format is not JSON: {error}", {"format": "not JSON"}) from error
-    if size > _MAX_SCHEMA_BYTES or _deeper_than(schema, _MAX_SCHEMA_DEPTH):
-        problem = f"at most {_MAX_SCHEMA_BYTES} bytes and {_MAX_SCHEMA_DEPTH} levels"
-        raise InvalidRequest(f"format is too large: {problem}", {"format": problem})
-
-
-def _deeper_than(value: object, levels: int) -> bool:
-    if not isinstance(value, (Mapping, list, tuple)):
-        return False
-    inner = value.values() if isinstance(value, Mapping) else value
-    return levels == 0 or any(_deeper_than(item, levels - 1) for item in inner)
 
 
 def _chat_format(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,8 +87,11 @@ class ModelFiles:
         Raises:
             ModelFileInvalid: They are not; the problem says what is wrong.
         """
-        named = self.checksums.get(model.id) or self.checksums.get(f"{model.id}.gguf")
-        await asyncio.to_thread(self._validate, model, checksum or named)
+        await asyncio.to_thread(self._validate, model, checksum or self.checksum(model))
+
+    def checksum(self, model: ModelFile) -> str | None:
+        """Return what the model's files must hash to; None when nobody said."""
+        return self.checksums.get(model.id) or self.checksums.get(f"{model.id}.gguf")
 
     async def looked_at(self, name: str) -> tuple[LookedAt, ...]:
         """Return what the search for a model found in each place, in order; for the doctor."""

@@ -7,7 +7,7 @@ from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orac_backends.llamacpp.options import RANGES, engine_fields
+from orac_backends._options import RANGES, checked_fields
 from orac_core import GenerateOptions, InvalidRequest
 
 anything = st.one_of(
@@ -23,7 +23,7 @@ anything = st.one_of(
 def taken(options, context_length=4096):
     """What the engine is sent, and the faults found."""
     try:
-        return engine_fields(options, context_length), set()
+        return checked_fields(options, context_length), set()
     except InvalidRequest as error:
         return {}, set(error.details)
 
@@ -47,7 +47,7 @@ def test_every_value_within_a_range_is_taken(name, where):
     allowed = RANGES[name]
     value = allowed.low + (allowed.high - allowed.low) * where
     value = round(value) if allowed.whole else value
-    assert name in engine_fields(GenerateOptions(**{name: value}), 1 << 30)
+    assert name in checked_fields(GenerateOptions(**{name: value}), 1 << 30)
 
 
 @given(stop=st.lists(st.text(max_size=300), max_size=20))
@@ -62,13 +62,13 @@ def test_stop_texts_are_few_short_and_not_empty(stop):
 def test_every_fault_is_named_at_once():
     options = GenerateOptions(temperature=-1.0, top_k=True, stop=("",))
     with pytest.raises(InvalidRequest) as caught:
-        engine_fields(options, 64)
+        checked_fields(options, 64)
     assert set(caught.value.details) == {"options.temperature", "options.top_k", "options.stop"}
 
 
 def test_an_answer_is_never_unlimited():
-    assert engine_fields(GenerateOptions(), 64) == {"max_tokens": 64}
-    assert engine_fields(GenerateOptions(max_tokens=1000), 64) == {"max_tokens": 64}
+    assert checked_fields(GenerateOptions(), 64) == {"max_tokens": 64}
+    assert checked_fields(GenerateOptions(max_tokens=1000), 64) == {"max_tokens": 64}
 
 
 def test_every_option_there_is_has_a_range():

@@ -34,15 +34,15 @@ RANGES = {
     "top_p": Range(0, 1),
     "top_k": Range(0, 1_000_000, whole=True),
     "min_p": Range(0, 1),
-    "seed": Range(0, 2**32 - 2, whole=True),  # the engine takes 2**32 - 1 for "any"
+    "seed": Range(0, 2**32 - 2, whole=True),  # llama.cpp takes 2**32 - 1 for "any"
     "max_tokens": Range(1, 16 << 20, whole=True),
     "repeat_penalty": Range(0.1, 10),
 }
-"""The options that are numbers, by name; the engine knows them by the same names."""
+"""The options that are numbers, by name; llama.cpp and most others know them by these names."""
 
 
-def engine_fields(options: GenerateOptions, context_length: int) -> dict[str, Any]:
-    """Return *options* as fields of a request to the engine.
+def checked_fields(options: GenerateOptions, context_length: int) -> dict[str, Any]:
+    """Return *options* as fields of a request to an engine.
 
     An answer is never unlimited: without ``max_tokens`` it may fill the context.
 

@@ -1,0 +1,172 @@
+"""Handing a GGUF file over to Ollama: hash, upload what it lacks, create.
+
+Ollama keeps a copy of its own: there is no way to let it read the file where it lies. What was sent
+whole is known by its hash and is not sent again; what broke off leaves nothing behind.
+"""
+
+import shutil
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+from attrs import define, field
+
+from orac_core import BackendError, InvalidRequest, LoadProgress, ModelFile, ModelFileInvalid
+
+from .._contents import Hashing, Sending, let_go
+from .._http import Upload
+from .._work import followed
+from .api import Json, OllamaApi
+from .naming import name_of, part_name
+
+_UPLOAD_IDLE_S = 300.0
+_MARGIN = 64 << 20
+_REWRITES = (0, 30)
+_MIB = 1 << 20
+
+
+@define(eq=False)
+class Import:
+    """One file on its way into Ollama.
+
+    Attributes:
+        api: The server.
+        file: What to hand over; it was validated.
+        store: Where the server keeps its models, when that is known and on this machine.
+        version: The server's version.
+        sha256: The file's hash, when it is known already.
+    """
+
+    api: OllamaApi
+    file: ModelFile
+    store: Path | None
+    version: tuple[int, ...]
+    sha256: str | None = None
+    _digests: dict[Path, str] = field(factory=dict, init=False)
+
+    async def run(self) -> AsyncGenerator[LoadProgress, None]:
+        """Do it all, and yield how far it is.
+
+        Raises:
+            ModelFileInvalid: when the file changes meanwhile, or Ollama refuses it.
+            BackendError: when there is too little disk, or Ollama fails.
+        """
+        self._require_disk()
+        for step in (self._hash, self._upload, self._create):
+            async with aclosing(step()) as stages:
+                async for progress in stages:
+                    yield progress
+
+    async def _hash(self) -> AsyncGenerator[LoadProgress, None]:
+        before, total = 0, self.file.size_bytes
+        for path in self.file.parts:
+            if self.sha256 is not None and len(self.file.parts) == 1:
+                self._digests[path] = f"sha256:{self.sha256}"
+                return
+            hashing = Hashing(path)
+            stages = followed(
+                self._keep(hashing),
+                lambda at=before, it=hashing: LoadProgress(  # type: ignore[misc]
+                    "validate", at + it.completed, total, "computing its sha256"
+                ),
+            )
+            async with aclosing(stages):
+                async for progress in stages:
+                    yield progress
+            before += hashing.completed
+
+    async def _keep(self, hashing: Hashing) -> None:
+        self._digests[hashing.path] = f"sha256:{await hashing.digest()}"
+
+    async def _upload(self) -> AsyncGenerator[LoadProgress, None]:
+        before, total = 0, self.file.size_bytes
+        for path, digest in self._digests.items():
+            size = path.stat().st_size
+            sending = Sending(path)
+            if await self.api.has_blob(digest):
+                sending.completed = size
+            else:
+                stages = followed(
+                    self._send(sending, digest, size),
+                    lambda at=before, it=sending: LoadProgress(  # type: ignore[misc]
+                        "upload", at + it.completed, total, "copying it into Ollama's store"
+                    ),
+                )
+                async with aclosing(stages):
+                    async for progress in stages:
+                        yield progress
+            let_go(path)
+            before += size
+
+    async def _send(self, sending: Sending, digest: str, size: int) -> None:
+        try:
+            async with aclosing(sending.pieces()) as pieces:
+                await self.api.upload(digest, Upload(pieces, size), _UPLOAD_IDLE_S)
+        except InvalidRequest as error:
+            if "digest mismatch" not in str(error):
+                raise
+            raise ModelFileInvalid(
+                sending.path, "it changed while it was being read; load it again when it is whole"
+            ) from error
+
+    async def _create(self) -> AsyncGenerator[LoadProgress, None]:
+        count = len(self._digests)
+        files = {
+            part_name(number, count): digest
+            for number, digest in enumerate(self._digests.values(), start=1)
+        }
+        try:
+            async with aclosing(self.api.create(name_of(self.file), files)) as lines:
+                async for line in lines:
+                    yield _created(line)
+        except (BackendError, InvalidRequest) as error:
+            if type(error) is BackendError or isinstance(error, InvalidRequest):
+                raise self._refused(error) from error
+            raise
+
+    def _refused(self, error: BackendError | InvalidRequest) -> Exception:
+        """Return what a failure to create means: mostly, that Ollama does not like the file."""
+        text = str(error).lower()
+        if "gguf" in text or "tensor" in text or isinstance(error, InvalidRequest):
+            return ModelFileInvalid(
+                self.file.path, f"Ollama can not use it, or is too old for it: {error}"
+            )
+        return error
+
+    def _require_disk(self) -> None:
+        """Refuse before the work what would fail at its end."""
+        if self.store is None:
+            return
+        copies = 2 if self.version >= _REWRITES else 1
+        needed = copies * self.file.size_bytes + _MARGIN
+        with suppress(OSError):  # a store that can not be looked at is Ollama's to judge
+            free = shutil.disk_usage(self.store).free
+            if free < needed:
+                raise BackendError(
+                    f"Ollama keeps its own copy of {self.file.id}, which takes "
+                    f"{needed // _MIB} MiB of disk while it is made, and {free // _MIB} MiB are "
+                    f"free in {self.store}; free some, or serve the file by llama.cpp, which "
+                    "reads it where it lies",
+                )
+
+
+def store_of(settings_store: Path | None, environ: Mapping[str, str], home: Path) -> Path | None:
+    """Return where an Ollama of this machine keeps its models, as far as one can tell."""
+    named = environ.get("OLLAMA_MODELS")
+    candidates = (
+        settings_store,
+        Path(named) if named else None,
+        home / ".ollama" / "models",
+        Path("/usr/share/ollama/.ollama/models"),
+    )
+    return next((each for each in candidates if each is not None and each.is_dir()), None)
+
+
+def _created(line: Json) -> LoadProgress:
+    total, completed = line.get("total"), line.get("completed")
+    return LoadProgress(
+        "upload",
+        completed if isinstance(completed, int) else 0,
+        total if isinstance(total, int) else None,
+        f"Ollama: {line.get('status', '')}"[:200],
+    )

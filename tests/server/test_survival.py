@@ -1,0 +1,123 @@
+"""What the service survives: clocks that jump, and being killed at any moment."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from tests.fake_ollama import write_program
+from tests.processes import serving
+from tests.tiny_models import write
+from tests.waiting import until
+
+SEED, KILLS = 20, 20
+MODEL = "tiny-qwen3-0.6b"
+FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
+
+
+@pytest.fixture
+def ollama(tmp_path):
+    """A stand-in for Ollama in a process of its own; yields its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    environ = os.environ | {"OLLAMA_HOST": place, "OLLAMA_MODELS": str(tmp_path / "store")}
+    program = str(write_program(tmp_path / "bin"))
+    process = subprocess.Popen([program, "serve"], env=environ, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://{place}"
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture
+def manifest(ollama, tmp_path):
+    path = tmp_path / "orac.toml"
+    path.write_text(f'[backends.ollama]\nkind = "ollama"\nurl = "{ollama}"\n')
+    write(tmp_path / "gguf", MODEL)
+    return path
+
+
+async def answered(method, url, **options):
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.request(method, url, **options) as response,
+    ):
+        return response.status, await response.json()
+
+
+async def test_p73_killed_at_twenty_moments_it_always_starts_and_knows_what_is_true(
+    ollama, manifest, tmp_path
+):
+    moments = random.Random(SEED)
+    for number in range(KILLS):
+        with serving("--manifest", manifest, "--models-dir", tmp_path / "gguf") as server:
+            _, models = await answered("GET", f"{server.url}/v1/models")
+            _, running = await answered("GET", f"{ollama}/api/ps")
+            states = {each["id"]: each["state"] for each in models["data"]}
+            expected = "ready" if running["models"] else "stopped"
+            assert states[MODEL] == expected, f"kill {number}, seed {SEED}"
+            verb = "unload" if expected == "ready" else "load"
+            asking = asyncio.create_task(
+                answered("POST", f"{server.url}/v1/models/{verb}", json={"model": MODEL})
+            )
+            await asyncio.sleep(moments.uniform(0, 0.15))
+            server.process.kill()
+            with suppress(aiohttp.ClientError):
+                await asking
+            await asyncio.to_thread(server.process.wait, 30)
+
+
+async def test_p73_killed_with_a_model_of_llama_cpp_it_leaves_no_process(tiny_models):
+    with serving("--models-dir", tiny_models) as server:
+        await answered("POST", f"{server.url}/v1/models/{MODEL}/load", json={})
+        workers = psutil.Process(server.process.pid).children(recursive=True)
+        assert workers
+        server.process.send_signal(signal.SIGKILL)
+        await until(lambda: not any(worker.is_running() for worker in workers))
+
+
+@pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime: apt-get install faketime")
+async def test_p47_a_clock_that_jumps_changes_no_span_of_time(tiny_models, tmp_path):
+    clock = tmp_path / "clock"
+    clock.write_text("+0")
+    environ = {
+        "LD_PRELOAD": str(FAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    endless = {
+        "model": "endless",
+        "prompt": "hello",
+        "options": {"max_tokens": 1_000_000, "temperature": 0},
+        "deadline_ms": 500,
+    }
+    with serving("--models-dir", tiny_models, environ=environ) as server:
+        load = {"context_length": 1 << 17}
+        await answered("POST", f"{server.url}/v1/models/endless/load", json=load)
+        uptime = 0.0
+        for jump in ("-3600", "+3600", "+0"):
+            clock.write_text(jump)
+            status, body = await answered("POST", f"{server.url}/v1/prompt", json=endless)
+            assert (status, body["finish_reason"]) == (200, "deadline")
+            assert 400 < body["elapsed_ms"] < 5000
+            _, model = await answered("GET", f"{server.url}/v1/models/endless")
+            used = datetime.fromisoformat(model["last_used_at"]).timestamp()
+            assert used - time.time() == pytest.approx(int(jump), abs=60), "it did not jump"
+            _, health = await answered("GET", f"{server.url}/v1/health")
+            assert uptime < health["uptime_s"] < 60
+            uptime = health["uptime_s"]

@@ -6,7 +6,7 @@ Neither holds more than one piece, and neither keeps the event loop waiting.
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from attrs import define, field
@@ -59,10 +59,12 @@ class Sending:
 
     Attributes:
         path: The file.
+        on_piece: Called whenever the network has taken one.
         completed: Bytes that were handed to the network.
     """
 
     path: Path
+    on_piece: Callable[[], None] = lambda: None
     completed: int = field(default=0, init=False)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -74,6 +76,7 @@ class Sending:
         while piece := await asyncio.to_thread(self._piece, self.completed):
             yield piece
             self.completed += len(piece)
+            self.on_piece()
 
     def _piece(self, offset: int) -> bytes:
         """Read one piece; it opens the file itself, as nobody waits for it when it is given up."""

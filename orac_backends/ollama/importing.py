@@ -4,14 +4,23 @@ Ollama keeps a copy of its own: there is no way to let it read the file where it
 whole is known by its hash and is not sent again; what broke off leaves nothing behind.
 """
 
+import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 
 from attrs import define, field
 
-from orac_core import BackendError, InvalidRequest, LoadProgress, ModelFile, ModelFileInvalid
+from orac_core import (
+    BackendError,
+    BackendUnavailable,
+    InvalidRequest,
+    LoadProgress,
+    ModelFile,
+    ModelFileInvalid,
+)
 
 from .._contents import Hashing, Sending, let_go
 from .._http import Upload
@@ -19,7 +28,7 @@ from .._work import followed
 from .api import Json, OllamaApi
 from .naming import name_of, part_name
 
-_UPLOAD_IDLE_S = 300.0
+_UPLOAD_IDLE_S = 60.0
 _MARGIN = 64 << 20
 _REWRITES = (0, 30)
 _MIB = 1 << 20
@@ -100,8 +109,15 @@ class Import:
 
     async def _send(self, sending: Sending, digest: str, size: int) -> None:
         try:
-            async with aclosing(sending.pieces()) as pieces:
-                await self.api.upload(digest, Upload(pieces, size), _UPLOAD_IDLE_S)
+            async with asyncio.timeout(_UPLOAD_IDLE_S) as patience:
+                sending.on_piece = partial(_be_patient, patience)
+                async with aclosing(sending.pieces()) as pieces:
+                    await self.api.upload(digest, Upload(pieces, size), _UPLOAD_IDLE_S)
+        except TimeoutError as error:
+            raise BackendUnavailable(
+                f"{self.api.client.server} took nothing of {sending.path.name} for "
+                f"{_UPLOAD_IDLE_S:g} s; it may hang",
+            ) from error
         except InvalidRequest as error:
             if "digest mismatch" not in str(error):
                 raise
@@ -120,18 +136,11 @@ class Import:
                 async for line in lines:
                     yield _created(line)
         except (BackendError, InvalidRequest) as error:
-            if type(error) is BackendError or isinstance(error, InvalidRequest):
-                raise self._refused(error) from error
-            raise
-
-    def _refused(self, error: BackendError | InvalidRequest) -> Exception:
-        """Return what a failure to create means: mostly, that Ollama does not like the file."""
-        text = str(error).lower()
-        if "gguf" in text or "tensor" in text or isinstance(error, InvalidRequest):
-            return ModelFileInvalid(
+            if not _about_the_file(error):
+                raise
+            raise ModelFileInvalid(
                 self.file.path, f"Ollama can not use it, or is too old for it: {error}"
-            )
-        return error
+            ) from error
 
     def _require_disk(self) -> None:
         """Refuse before the work what would fail at its end."""
@@ -148,6 +157,19 @@ class Import:
                     f"free in {self.store}; free some, or serve the file by llama.cpp, which "
                     "reads it where it lies",
                 )
+
+
+def _about_the_file(error: BackendError | InvalidRequest) -> bool:
+    """Whether a failure to create means that Ollama does not like the file."""
+    if isinstance(error, InvalidRequest):
+        return True
+    text = str(error).lower()
+    return type(error) is BackendError and ("gguf" in text or "tensor" in text)
+
+
+def _be_patient(patience: asyncio.Timeout) -> None:
+    """Allow the whole span again."""
+    patience.reschedule(asyncio.get_running_loop().time() + _UPLOAD_IDLE_S)
 
 
 def store_of(settings_store: Path | None, environ: Mapping[str, str], home: Path) -> Path | None:

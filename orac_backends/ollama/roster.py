@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from attrs import define, field, frozen
 
-from orac_core import BackendUnavailable, ModelFile
+from orac_core import BackendUnavailable, ModelFile, OracError
 
 from .api import OllamaApi
 from .listing import Inventory, words
@@ -125,9 +126,19 @@ class Roster:
 
         async def ask(digest: str, name: str) -> None:
             async with turns:
-                self._shown[digest] = await self.api.show(name)
+                with suppress(BackendUnavailable):  # it was removed meanwhile
+                    self._shown[digest] = await self._facts(name)
 
         await asyncio.gather(*(ask(digest, name) for digest, name in missing.items()))
+
+    async def _facts(self, name: str) -> Shown:
+        try:
+            return await self.api.show(name)
+        except BackendUnavailable:
+            raise
+        except OracError as error:
+            logger.warning("nothing more is known of %s: %s", name, error)
+            return Shown((), None)
 
 
 def _names(found: Inventory) -> list[tuple[str, Installed]]:

@@ -24,6 +24,7 @@ from orac_core import (
 from tests.backends.driving import ask, chat, load, raw, told, words
 from tests.backends.ollama_backend import Memory, host_of, opened
 from tests.fake_ollama import KILLED, FakeOllama
+from tests.raw_gguf import Raw
 from tests.tiny_models import write
 from tests.waiting import until
 
@@ -82,6 +83,14 @@ async def test_a_load_is_listed_with_what_was_allocated(ollama):
     assert info.loaded.context_length == 2048
     assert info.loaded.memory_bytes > 0
     assert info.expires_at is None
+
+
+async def test_a_model_that_can_not_be_looked_at_does_not_hide_the_others(ollama, fake, version):
+    fake.add_model("odd:latest", size=1000, context_length=512)
+    fake.faults.paths = ("/api/show",)
+    fake.faults.html = 500
+    infos = await ollama.models()
+    assert {info.id for info in infos} == {"tiny:latest", "odd:latest"}
 
 
 async def test_an_answer_comes_in_pieces_and_ends_with_counts(ollama):
@@ -311,6 +320,23 @@ async def test_a_full_disk_says_to_free_some(open_ollama, folder, fake, fault):
     setattr(fake.faults, fault, True)
     with pytest.raises(BackendError, match="free some disk"):
         await load(ollama, MODEL)
+
+
+async def test_a_server_that_takes_nothing_of_a_file_is_given_up(
+    open_ollama, folder, fake, monkeypatch
+):
+    ollama = await open_ollama(folder)
+    monkeypatch.setattr("orac_backends.ollama.importing._UPLOAD_IDLE_S", 0.2)
+    raw_file = Raw().text("general.architecture", "llama").tensor("a", 8 << 20)
+    header = raw_file.header()
+    with (folder / "large.gguf").open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + 32 + (32 << 20))
+    held = asyncio.Event()
+    monkeypatch.setattr(type(fake.blobs), "receive", lambda *_: held.wait())
+    with pytest.raises(BackendUnavailable, match="took nothing of large.gguf for 0.2 s"):
+        await load(ollama, "large")
+    held.set()
 
 
 async def test_a_load_that_is_given_up_leaves_nothing_that_a_retry_would_trust(

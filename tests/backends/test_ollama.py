@@ -38,7 +38,8 @@ def version(request):
 
 @pytest.fixture
 async def fake(version):
-    async with FakeOllama(version).serving() as fake:
+    registry = {"small": {"size": 1000, "context_length": 512}}
+    async with FakeOllama(version, registry=registry).serving() as fake:
         fake.add_model("tiny:latest", size=500_000, context_length=8192)
         yield fake
 
@@ -506,9 +507,7 @@ async def test_a_model_for_vectors_is_loaded_and_gives_vectors(ollama, fake):
     assert len(found.vectors[0]) > 0
 
 
-async def test_a_pull_tells_how_far_it_is_and_ends_with_the_model(ollama, fake):
-    fake.registry = {"small": {"size": 1000, "context_length": 512}}
-    fake._making.registry = fake.registry
+async def test_a_pull_tells_how_far_it_is_and_ends_with_the_model(ollama):
     async with aclosing(ollama.pull(PullRequest("small"))) as stages:
         progress = [each async for each in stages]
     assert progress[-1].message == "success"

@@ -5,9 +5,7 @@ The format of Ollama's streams: one JSON object a line (https://github.com/ndjso
 
 from attrs import define, field
 
-
-class Oversized(ValueError):
-    """A line is longer than any that an engine has reason to send."""
+from ._sse import Oversized
 
 
 @define(eq=False)

@@ -12,7 +12,7 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 class Oversized(ValueError):
-    """An event is longer than any that an engine has reason to send."""
+    """An event or a line is longer than any that an engine has reason to send."""
 
 
 @define(eq=False)

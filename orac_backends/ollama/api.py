@@ -14,7 +14,8 @@ from attrs import frozen
 from orac_core import BackendError
 
 from .._http import HttpClient, Reply, Upload
-from .._ndjson import LineParser, Oversized
+from .._ndjson import LineParser
+from .._sse import Oversized
 from . import replies
 from .refusals import line_error, refusal
 from .replies import Installed, Running, Shown

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from orac_core import FileInfo, LoadedInfo, ModelFile, ModelInfo, ModelState
+from orac_core import LoadedInfo, ModelFile, ModelInfo, ModelState
 
+from .._described import described
 from .naming import name_of, same, short
 from .placement import shortfall
 from .question import Loading
@@ -104,23 +105,11 @@ def _of_ollama(
 def _of_file(
     found: Inventory, file: ModelFile, loadings: Mapping[str, Loading], *, expect_gpu: bool
 ) -> ModelInfo:
-    model, header = found.model(file.id)[0], file.header
-    info = ModelInfo(
-        id=file.id,
-        size_bytes=file.size_bytes,
-        modified_at=file.modified_at,
-        architecture=header.architecture if header else None,
-        parameters=header.parameters if header else None,
-        quantization=header.quantization if header else None,
-        context_length=header.context_length if header else None,
-        capabilities=words(found.capabilities(model)) if model else (),
-        file=FileInfo(str(file.path), problem=file.problem),
-        names=(model.name,) if model else (),
-    )
-    runner = found.runner(model)
-    if runner is None and file.problem is not None:
-        return evolve(info, state=ModelState.FAILED, state_reason=file.problem)
-    return _with_runner(info, runner, loadings, expect_gpu=expect_gpu)
+    model, info = found.model(file.id)[0], described(file)
+    if model is not None:
+        known = words(found.capabilities(model))
+        info = evolve(info, names=(model.name,), capabilities=known or info.capabilities)
+    return _with_runner(info, found.runner(model), loadings, expect_gpu=expect_gpu)
 
 
 def _with_runner(
@@ -132,6 +121,7 @@ def _with_runner(
     return evolve(
         info,
         state=ModelState.READY,
+        state_reason=None,
         expires_at=runner.expires_at,
         loaded=LoadedInfo(
             context_length=runner.context_length or (ours.context_length if ours else None),

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orac_backends._http import Reply
-from orac_backends._ndjson import LineParser, Oversized
+from orac_backends._ndjson import LineParser
+from orac_backends._sse import Oversized
 from orac_backends.ollama import replies
 from orac_backends.ollama.answer import StreamedAnswer
 from orac_backends.ollama.listing import Inventory, listed

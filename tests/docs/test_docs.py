@@ -122,11 +122,18 @@ def test_commands_print_what_the_page_shows(page, server, tmp_path):
         "ORAC_MODELS_DIR": str(DEMO),
         "PATH": f"{commands}:{os.environ['PATH']}",
     }
+    check_commands(page, environ, tmp_path, {"http://127.0.0.1:8000": server})
+
+
+def check_commands(page, environ, folder, replaced=None):
+    """Run the commands of *page* in *folder* and hold their output to what the page shows."""
     for command, expected in commands_of(page):
+        for shown, meant in (replaced or {}).items():
+            command = command.replace(shown, meant)  # noqa: PLW2901 - as this run needs it
         done = subprocess.run(
-            command.replace("http://127.0.0.1:8000", server),
+            command,
             shell=True,
-            cwd=tmp_path,
+            cwd=folder,
             env=environ,
             capture_output=True,
             text=True,

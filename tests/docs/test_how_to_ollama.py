@@ -9,7 +9,7 @@ import pytest
 from attrs import fields
 
 from orac_backends.ollama import OllamaSettings
-from tests.docs.test_docs import ROOT, commands_of, pattern
+from tests.docs.test_docs import ROOT, check_commands
 from tests.processes import serving
 from tests.tiny_models import write
 
@@ -51,19 +51,7 @@ def test_the_commands_print_what_the_page_shows(stand_in, tmp_path):
             "ORAC_URL": server.url,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
-        for command, expected in commands_of(PAGE):
-            done = subprocess.run(
-                command,
-                shell=True,
-                cwd=tmp_path,
-                env=environ,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-            assert pattern(expected).fullmatch(done.stdout.strip()), f"{command}\n{done.stdout}"
+        check_commands(PAGE, environ, tmp_path)
 
 
 def test_every_setting_is_on_the_page():

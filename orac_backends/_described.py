@@ -1,0 +1,45 @@
+"""A model file as an entry of a backend's list, before its engine is asked. Pure."""
+
+from orac_core import FileInfo, GgufHeader, ModelFile, ModelInfo, ModelState
+
+# Architectures that turn text into a vector and continue no text.
+_EMBEDDING = frozenset(
+    {
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+    }
+)
+
+
+def described(file: ModelFile) -> ModelInfo:
+    """Return what the file itself tells; a broken one is ``failed`` with its reason."""
+    header = file.header
+    return ModelInfo(
+        id=file.id,
+        state=ModelState.STOPPED if file.problem is None else ModelState.FAILED,
+        state_reason=file.problem,
+        size_bytes=file.size_bytes,
+        modified_at=file.modified_at,
+        architecture=header.architecture if header else None,
+        parameters=header.parameters if header else None,
+        quantization=header.quantization if header else None,
+        context_length=header.context_length if header else None,
+        capabilities=capabilities(header),
+        file=FileInfo(str(file.path), problem=file.problem),
+    )
+
+
+def capabilities(header: GgufHeader | None) -> tuple[str, ...]:
+    """Return what a model of that header can do."""
+    if header is None:
+        return ()
+    if header.architecture in _EMBEDDING:
+        return ("embedding",)
+    return ("completion", "chat") if header.has_chat_template else ("completion",)

@@ -71,6 +71,6 @@ WORKDIR /var/lib/orac
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["/opt/orac/bin/orac", "doctor", "--quick"]
+    CMD ["/opt/orac/bin/orac", "doctor", "--quick", "--server"]
 ENTRYPOINT ["/opt/orac/bin/orac"]
 CMD ["serve", "--host", "0.0.0.0", "--manifest", "/etc/orac/orac.toml"]

@@ -1,6 +1,7 @@
 """Fold what instances and models say of themselves into one verdict (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Literal
 
 from attrs import field, frozen
@@ -10,17 +11,76 @@ from .types import InstanceHealth, ModelState, ServedModel
 Status = Literal["healthy", "degraded", "unhealthy"]
 
 
+class Flaw(StrEnum):
+    """What can be wrong, in the order in which it is told; its name begins with what has it."""
+
+    MODEL_NEEDED = "required models not usable"
+    INSTANCE_NEEDED = "required backends not usable"
+    INSTANCE_DOWN = "backends not usable"
+    MODEL_FAILED = "models failed"
+    PLUGIN_BROKEN = "plugins broken"
+    MODEL_NOT_LOADED = "required models not loaded"
+    MODEL_IMPAIRED = "models served worse than they could be"
+    INSTANCE_WARNS = "backends with warnings"
+
+    @property
+    def about(self) -> str:
+        """What it is about: ``model``, ``instance`` or ``plugin``."""
+        return self.name.partition("_")[0].lower()
+
+
+FATAL = frozenset({Flaw.MODEL_NEEDED, Flaw.INSTANCE_NEEDED})
+"""What makes the whole unhealthy."""
+
+ERRORS = FATAL | {Flaw.INSTANCE_DOWN, Flaw.MODEL_FAILED}
+"""What can not be used."""
+
+UNREADY = FATAL | {Flaw.MODEL_NOT_LOADED}
+"""What keeps the whole from being ready."""
+
+
+@frozen
+class Required:
+    """What has to be usable: names of models, as a caller may write them, and of instances."""
+
+    models: tuple[str, ...] = ()
+    instances: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.models or self.instances)
+
+
+@frozen
+class Finding:
+    """One thing that is not well.
+
+    Attributes:
+        flaw: What is wrong.
+        subject: With what: ``instance/model``, or the name of an instance, a plugin or a required
+            model that nothing has.
+        text: Why, and where that is known what to do.
+    """
+
+    flaw: Flaw
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.text}"
+
+
 @frozen
 class Health:
     """The state of everything.
 
     Attributes:
-        status: ``healthy``; ``degraded`` when something is missing but others can serve;
-            ``unhealthy`` when nothing can.
+        status: ``healthy``; ``degraded`` when something is missing, or worse than it could be, but
+            all that is required is usable; ``unhealthy`` when it is not, or nothing can serve.
         message: The verdict in one sentence.
         instances: What each backend says of itself.
         models_loaded: For each model, by ``instance/id``, whether it is in memory.
         errors: Why each model or instance that can not be used can not.
+        degradation: Everything that is not well.
     """
 
     status: Status
@@ -28,49 +88,114 @@ class Health:
     instances: Mapping[str, InstanceHealth] = field(factory=dict)
     models_loaded: Mapping[str, bool] = field(factory=dict)
     errors: Mapping[str, str] = field(factory=dict)
+    degradation: tuple[Finding, ...] = ()
 
     @property
     def loaded_count(self) -> int:
         """Number of models in memory."""
         return sum(self.models_loaded.values())
 
+    @property
+    def unready(self) -> tuple[Finding, ...]:
+        """What is required and not usable, or not loaded yet."""
+        return tuple(each for each in self.degradation if each.flaw in UNREADY)
+
 
 def fold(
     instances: Mapping[str, InstanceHealth],
     models: Sequence[ServedModel],
     broken_plugins: Mapping[str, str],
+    *,
+    required: Collection[str] = (),
+    unknown: Collection[str] = (),
 ) -> Health:
-    """Return the verdict over *instances*, their *models* and the plugins put aside."""
-    names = {id(model): f"{model.instance}/{model.info.id}" for model in models}
-    errors = {name: health.message for name, health in instances.items() if not health.usable}
-    errors |= {
-        names[id(model)]: model.info.state_reason or "failed"
-        for model in models
-        if model.info.state is ModelState.FAILED
-    }
-    status, message = _verdict(instances, errors, broken_plugins)
-    loaded = {names[id(model)]: model.info.state is ModelState.READY for model in models}
-    return Health(status, message, instances, loaded, errors)
+    """Return the verdict over *instances*, their *models* and the plugins put aside.
 
-
-def _verdict(
-    instances: Mapping[str, InstanceHealth],
-    errors: Mapping[str, str],
-    broken_plugins: Mapping[str, str],
-) -> tuple[Status, str]:
-    down = sorted(name for name, health in instances.items() if not health.usable)
-    if not instances:
-        return "unhealthy", "no backend is configured; `orac plugins` shows the kinds there are"
-    if len(down) == len(instances):
-        return "unhealthy", f"no backend is usable: {', '.join(down)}"
-    failed = sorted(name for name in errors if name not in instances)
-    causes = [
-        f"{what}: {', '.join(names)}"
-        for what, names in (
-            ("backends not usable", down),
-            ("models failed", failed),
-            ("plugins broken", sorted(broken_plugins)),
-        )
-        if names
+    Args:
+        instances: What each backend says of itself.
+        models: What they serve; a model that is required says so itself.
+        broken_plugins: Why each plugin that can not be used was put aside.
+        required: Names of the instances that are required.
+        unknown: Names of required models that mean none of *models*.
+    """
+    found = [
+        *(Finding(Flaw.MODEL_NEEDED, name, _unknown(name, instances)) for name in unknown),
+        *(each for model in models for each in _of_model(model, instances)),
+        *(each for name in instances for each in _of_instance(name, instances[name], required)),
+        *(Finding(Flaw.PLUGIN_BROKEN, name, why) for name, why in broken_plugins.items()),
     ]
-    return ("degraded", "; ".join(causes)) if causes else ("healthy", "all is well")
+    order = tuple(Flaw)
+    findings = tuple(sorted(found, key=lambda each: (order.index(each.flaw), each.subject)))
+    return Health(
+        _status(instances, findings),
+        _message(instances, findings),
+        instances,
+        {_name(model): model.info.state is ModelState.READY for model in models},
+        {each.subject: each.text for each in findings if each.flaw in ERRORS},
+        findings,
+    )
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """Return what is wrong with what, without the reasons: ``models failed: a, b; …``."""
+    groups: dict[Flaw, dict[str, None]] = {}
+    for each in findings:
+        groups.setdefault(each.flaw, {})[each.subject] = None
+    return "; ".join(f"{flaw}: {', '.join(subjects)}" for flaw, subjects in groups.items())
+
+
+def _status(instances: Mapping[str, InstanceHealth], findings: Sequence[Finding]) -> Status:
+    some_can_serve = any(each.usable for each in instances.values())
+    if not some_can_serve or any(each.flaw in FATAL for each in findings):
+        return "unhealthy"
+    return "degraded" if findings else "healthy"
+
+
+def _message(instances: Mapping[str, InstanceHealth], findings: Sequence[Finding]) -> str:
+    if any(each.usable for each in instances.values()):
+        return summary(findings) or "all is well"
+    nothing = "no backend is configured; `orac plugins` shows the kinds there are"
+    if instances:
+        nothing = f"no backend is usable: {', '.join(sorted(instances))}"
+    others = [each for each in findings if each.flaw.about != "instance"]
+    return "; ".join(filter(None, (nothing, summary(others))))
+
+
+def _of_model(model: ServedModel, instances: Mapping[str, InstanceHealth]) -> Iterator[Finding]:
+    info, name = model.info, _name(model)
+    health = instances.get(model.instance)
+    if info.state is ModelState.FAILED:
+        flaw = Flaw.MODEL_NEEDED if model.required else Flaw.MODEL_FAILED
+        yield Finding(flaw, name, info.state_reason or "failed")
+    elif model.required and health and not health.usable:
+        yield Finding(Flaw.MODEL_NEEDED, name, _stuck(model.instance, health))
+    elif model.required and info.state is not ModelState.READY:
+        text = f"it is {info.state}; `orac load {name}` loads it"
+        yield Finding(Flaw.MODEL_NOT_LOADED, name, text)
+    if info.state is ModelState.READY and info.warning:
+        yield Finding(Flaw.MODEL_IMPAIRED, name, info.warning)
+
+
+def _of_instance(name: str, health: InstanceHealth, required: Collection[str]) -> Iterator[Finding]:
+    if not health.usable:
+        flaw = Flaw.INSTANCE_NEEDED if name in required else Flaw.INSTANCE_DOWN
+        yield Finding(flaw, name, health.message or "not usable")
+    for warning in filter(None, health.warnings):
+        yield Finding(Flaw.INSTANCE_WARNS, name, warning)
+
+
+def _unknown(name: str, instances: Mapping[str, InstanceHealth]) -> str:
+    named = name.partition("/")[0]
+    if named in instances and not instances[named].usable:
+        return _stuck(named, instances[named])
+    down = sorted(each for each, health in instances.items() if not health.usable)
+    reason = "no file and no engine has it"
+    return f"{reason}; {', '.join(down)} might, and can not be used" if down else reason
+
+
+def _stuck(instance: str, health: InstanceHealth) -> str:
+    return f"its backend {instance} is not usable: {health.message or 'it does not say why'}"
+
+
+def _name(model: ServedModel) -> str:
+    return f"{model.instance}/{model.info.id}"

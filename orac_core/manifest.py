@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_origin
 
-from attrs import field, frozen, has
+from attrs import field, fields, frozen, has
 from attrs.validators import ge, le
 from cattrs import Converter, transform_error
 from cattrs.cols import (
@@ -35,12 +35,14 @@ class ServerSettings:
         port: Port to listen on.
         max_concurrency: Answers at once for each model.
         max_queue: Requests that may wait for a model beyond those.
+        strict_start: Do not start when something that is required is not usable.
     """
 
     host: str = "127.0.0.1"
     port: int = field(default=8000, validator=[ge(0), le(65535)])
     max_concurrency: int = field(default=8, validator=[ge(1), le(1024)])
     max_queue: int = field(default=64, validator=[ge(0), le(100_000)])
+    strict_start: bool = False
 
 
 @frozen
@@ -50,10 +52,13 @@ class FileSettings:
     Attributes:
         checksum: ``sha256:…`` that the file must have.
         context_length: Context to load it with when the caller names none.
+        required: Whether ORAC is unhealthy as long as the model is not usable. NAME may then be
+            any name of a model, also one that is no file.
     """
 
     checksum: str | None = None
     context_length: int | None = None
+    required: bool = False
 
 
 @frozen
@@ -67,10 +72,25 @@ class ModelsSettings:
 
 @frozen
 class BackendEntry:
-    """A table ``[backends.NAME]``: its kind, and the settings that kind understands."""
+    """A table ``[backends.NAME]``.
+
+    Attributes:
+        kind: Its kind.
+        settings: What that kind understands.
+        required: Whether ORAC is unhealthy as long as it is not usable.
+    """
 
     kind: str
     settings: Mapping[str, Any]
+    required: bool = False
+
+
+@frozen
+class _Common:
+    """The keys that a backend has whatever its kind."""
+
+    kind: str
+    required: bool = False
 
 
 @frozen
@@ -179,7 +199,9 @@ def _converter() -> Converter:
     _demand(
         converter, _is_tuple, list, lambda cls: homogenous_tuple_structure_factory(cls, converter)
     )
-    converter.register_structure_hook(BackendEntry, _backend_entry)
+    converter.register_structure_hook(
+        BackendEntry, lambda value, _: _backend_entry(value, converter)
+    )
     by_keys = converter.get_structure_hook(RoleSettings)
     converter.register_structure_hook(
         RoleSettings,
@@ -213,11 +235,13 @@ def _exactly(value: Any, cls: Any) -> Any:
     return value
 
 
-def _backend_entry(value: Any, _: object) -> BackendEntry:
+def _backend_entry(value: Any, converter: Converter) -> BackendEntry:
     table = dict(_exactly(value, dict))
     if "kind" not in table:
         raise ValueError("lacks the key `kind`, such as kind = 'llamacpp'")
-    return BackendEntry(_exactly(table.pop("kind"), str), table)
+    names = [each.name for each in fields(_Common) if each.name in table]
+    common = converter.structure({name: table.pop(name) for name in names}, _Common)
+    return BackendEntry(common.kind, table, common.required)
 
 
 def _shown(cls: Any) -> str:

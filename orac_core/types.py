@@ -248,6 +248,7 @@ class ServedModel:
         kind: Kind of that backend.
         roles: Roles and aliases that stand for this model.
         last_used_at: When its last answer began, in seconds since 1970; None when never.
+        required: Whether ORAC is unhealthy as long as it is not usable.
     """
 
     info: ModelInfo
@@ -255,6 +256,7 @@ class ServedModel:
     kind: str
     roles: tuple[str, ...] = ()
     last_used_at: float | None = None
+    required: bool = False
 
 
 @frozen

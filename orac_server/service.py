@@ -4,17 +4,22 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import Any
 
+import structlog
 from aiohttp import web
 from attrs import define, field
 
 from orac_core import ConfigurationError, ModelManager
+from orac_core.health import ERRORS
 
 from . import logs
 from .app import create_app
 from .connection import Connection
+
+logger = structlog.get_logger("orac.server")
 
 Announce = Callable[[str, ModelManager], Awaitable[None]]
 
@@ -39,6 +44,7 @@ def serve(
     port: int = 8000,
     *,
     announce: Announce | None = None,
+    strict: bool = False,
 ) -> None:
     """Serve until SIGTERM or SIGINT; running answers may end then, a second signal ends them.
 
@@ -48,13 +54,16 @@ def serve(
         host: Address to listen on, or a name of it.
         port: Port to listen on; 0 takes a free one.
         announce: Called with the URL and the manager as soon as requests are answered.
+        strict: Whether not to start when ORAC would be unhealthy. Whatever is not well at the
+            start is logged.
 
     Raises:
-        ConfigurationError: when the address can not be listened on, or the manifest is wrong.
+        ConfigurationError: when the address can not be listened on, the manifest is wrong, or
+            *strict* forbids to start.
     """
     logs.configure()
     with bound(host, port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(opening, listener, announce))
+        runner.run(_serve(opening, listener, announce, strict=strict))
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -125,15 +134,44 @@ async def _serve(
     opening: AbstractAsyncContextManager[ModelManager],
     listener: socket.socket,
     announce: Announce | None,
+    *,
+    strict: bool,
 ) -> None:
     signals = _Signals()
     with _handled(signals):
-        async with opening as manager, listening(create_app(manager), listener) as server:
-            if announce:
-                await announce(url(listener), manager)
-            await signals.stop.wait()
-            server.close()
-            await _drain(manager, signals.hurry)
+        async with opening as manager:
+            if strict:
+                await _judged(manager, strict=True)
+            async with listening(create_app(manager), listener) as server:
+                stopping = asyncio.create_task(signals.stop.wait())
+                if not strict:
+                    await _until(stopping, _judged(manager, strict=False))
+                if announce:
+                    await announce(url(listener), manager)
+                await stopping
+                server.close()
+                await _drain(manager, signals.hurry)
+
+
+async def _until(stopping: asyncio.Task[bool], work: Coroutine[Any, Any, None]) -> None:
+    """Do *work*, but no longer than until ORAC is told to stop."""
+    doing = asyncio.create_task(work)
+    await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not doing.cancel():
+        doing.result()
+
+
+async def _judged(manager: ModelManager, *, strict: bool) -> None:
+    """Log what is not well; refuse to start on an unhealthy verdict when that is wanted."""
+    health = await manager.health()
+    for each in health.degradation:
+        logger.warning(str(each), kind=each.flaw.value, **{each.flaw.about: each.subject})
+    if strict and health.status == "unhealthy":
+        raise ConfigurationError(
+            f"not started, as `strict_start` is set: {health.message}; correct that, or take "
+            "`required` or `strict_start` out of the manifest; `orac doctor` says more",
+            tuple(str(each) for each in health.degradation if each.flaw in ERRORS),
+        )
 
 
 async def _drain(manager: ModelManager, hurry: asyncio.Event) -> None:

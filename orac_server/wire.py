@@ -154,7 +154,7 @@ def model(served: ServedModel) -> Json:
         "kind": served.kind,
         "state": info.state.value,
         "state_reason": info.state_reason,
-        "required": False,
+        "required": served.required,
         "roles": list(served.roles),
         "size_bytes": info.size_bytes,
         "architecture": info.architecture,

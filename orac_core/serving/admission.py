@@ -26,7 +26,8 @@ class Limits:
         deadline_s: Longest time for a request that names no deadline of its own.
         verify_s: Longest time for the one token that proves a load.
         unload_s: Longest time for an unload, once its answers have ended.
-        list_s: Longest time for a backend to list its models or say how it is.
+        list_s: Longest time for a backend to list its models.
+        health_s: Longest time for a backend to say how it is.
         drain_s: Time that running answers get when ORAC stops.
     """
 
@@ -36,6 +37,7 @@ class Limits:
     verify_s: float = 120.0
     unload_s: float = 60.0
     list_s: float = 10.0
+    health_s: float = 2.0
     drain_s: float = 20.0
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import ConfigurationError, InvalidRequest, OracError
 from ..files import ModelFiles, search_path
+from ..health import Required
 from ..kinds import Host
 from ..manifest import BackendEntry, Manifest, find, read, structure
 from ..plugins import Instance, Plugins
@@ -65,6 +66,7 @@ async def open_manager(
             Names({role: each.model for role, each in known.roles.items()}, known.models.aliases),
             limits or Limits(known.server.max_concurrency, known.server.max_queue),
             _context_lengths(known),
+            required=_required(known),
         )
         try:
             yield manager
@@ -134,6 +136,14 @@ def _context_lengths(manifest: Manifest) -> dict[str, int]:
         for name, settings in manifest.models.files.items()
         if settings.context_length
     }
+
+
+def _required(manifest: Manifest) -> Required:
+    files, entries = manifest.models.files, manifest.backends
+    return Required(
+        tuple(name for name, settings in files.items() if settings.required),
+        frozenset(name for name, entry in entries.items() if entry.required),
+    )
 
 
 async def _open_backends(

@@ -1,7 +1,8 @@
 """The engines behind the instances: asked within a limit of time, and spared while they fail."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
@@ -11,6 +12,8 @@ from ..plugins import Instance
 from ..types import InstanceHealth, ModelInfo
 from .admission import Limits
 from .breaker import Breaker
+
+Question = Callable[[], Awaitable[Any]]
 
 
 @frozen
@@ -50,9 +53,12 @@ class Engines:
         """Return what spares the instance of that name."""
         return self._breakers.setdefault(instance, Breaker(instance))
 
-    async def survey(self) -> Survey:
-        """Ask all for their models."""
-        answers = await self._asked({name: self._models(name) for name in self.backends.open})
+    async def survey(self, *, but: Collection[str] = ()) -> Survey:
+        """Ask all for their models, *but* those."""
+        asked = {
+            name: partial(self._models, name) for name in self.backends.open if name not in but
+        }
+        answers = await self._asked(asked, self.limits.list_s)
         failed = {name: each for name, each in answers.items() if isinstance(each, OracError)}
         return Survey(
             {name: answer for name, answer in answers.items() if name not in failed},
@@ -61,8 +67,9 @@ class Engines:
 
     async def health(self) -> dict[str, InstanceHealth]:
         """Ask all how they are, and add those that could not be opened."""
-        asked = {name: each.health() for name, each in self.backends.open.items()}
-        found = {name: _as_health(each) for name, each in (await self._asked(asked)).items()}
+        asked = {name: each.health for name, each in self.backends.open.items()}
+        answers = await self._asked(asked, self.limits.health_s)
+        found = {name: _as_health(each) for name, each in answers.items()}
         for name, health in found.items():
             if health.usable:
                 self.breaker(name).recovered()
@@ -78,19 +85,20 @@ class Engines:
         with self.breaker(instance).watching():
             return await self.backends.open[instance].models()
 
-    async def _asked(self, questions: Mapping[str, Awaitable[Any]]) -> dict[str, Any]:
-        answers = await asyncio.gather(*(self._ask(each) for each in questions.values()))
+    async def _asked(self, questions: Mapping[str, Question], within_s: float) -> dict[str, Any]:
+        answers = await asyncio.gather(*(_ask(each, within_s) for each in questions.values()))
         return dict(zip(questions, answers, strict=True))
 
-    async def _ask(self, question: Awaitable[Any]) -> Any:
-        """Return the answer, or the error it ended with."""
-        try:
-            async with asyncio.timeout(self.limits.list_s):
-                return await question
-        except TimeoutError:
-            return BackendUnavailable(f"no answer within {self.limits.list_s:g} s")
-        except OracError as error:
-            return error
+
+async def _ask(question: Question, within_s: float) -> Any:
+    """Return the answer, or the error it ended with."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await question()
+    except TimeoutError:
+        return BackendUnavailable(f"no answer within {within_s:g} s")
+    except OracError as error:
+        return error
 
 
 def _as_health(answer: InstanceHealth | OracError) -> InstanceHealth:

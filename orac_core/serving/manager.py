@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
 
 from attrs import define, evolve, field
@@ -16,7 +16,7 @@ from ..errors import (
 )
 from ..files import ModelFiles
 from ..files.names import look_up
-from ..health import Health, fold
+from ..health import Health, Required, fold
 from ..plugins import Plugins
 from ..types import (
     Answer,
@@ -53,6 +53,7 @@ class ModelManager:
         limits: Bounds of the service.
         context_lengths: Context to load a model with when the caller names none.
         wall: Tells the time of day, in seconds since 1970.
+        required: What has to be usable for all to be well.
         closing: True once no new work is taken.
     """
 
@@ -63,6 +64,7 @@ class ModelManager:
     limits: Limits = field(factory=Limits)
     context_lengths: Mapping[str, int] = field(factory=dict)
     wall: Callable[[], float] = time.time
+    required: Required = field(factory=Required)
     closing: bool = field(default=False, init=False)
     _engines: Engines = field(init=False)
     _slots: dict[tuple[str, str], Slot] = field(factory=dict, init=False)
@@ -184,7 +186,18 @@ class ModelManager:
     async def health(self) -> Health:
         """Say how everything is. Never raises because a backend is down."""
         instances = await self._engines.health()
-        return fold(instances, await self.models(), self.plugins.broken)
+        down = {name for name, health in instances.items() if not health.usable}
+        models, silent = await self._survey(but=down)
+        for name, error in silent.items():
+            if instances[name].usable:
+                instances[name] = evolve(instances[name], usable=False, message=str(error))
+        return fold(
+            instances,
+            models,
+            self.plugins.broken,
+            required=self.required.instances,
+            unknown=[name for name, target in self._needed().items() if target is None],
+        )
 
     async def close(self, *, drain_s: float | None = None) -> None:
         """Take no new work, let running answers end, then end the rest.
@@ -301,15 +314,20 @@ class ModelManager:
         default = look_up(self.context_lengths, request.model)
         return request if request.context_length else evolve(request, context_length=default)
 
-    async def _survey(self) -> tuple[list[ServedModel], Mapping[str, OracError]]:
-        """Ask every backend for its models; return them, and why others are silent."""
+    async def _survey(
+        self, *, but: Collection[str] = ()
+    ) -> tuple[list[ServedModel], Mapping[str, OracError]]:
+        """Ask every backend, *but* those, for its models; return them, and why some are silent."""
         as_of = {key: slot.changes for key, slot in self._slots.items()}
-        found = await self._engines.survey()
-        self._remember(found.reports)
+        found = await self._engines.survey(but=but)
+        self._remember(found.reports, but)
         return self._listing(found.reports, as_of), found.silent
 
-    def _remember(self, reports: Mapping[str, list[ModelInfo]]) -> None:
-        self._available = {name: known(reports.get(name, ())) for name in self.backends.open}
+    def _remember(self, reports: Mapping[str, list[ModelInfo]], but: Collection[str]) -> None:
+        self._available = {
+            name: self._available.get(name, {}) if name in but else known(reports.get(name, ()))
+            for name in self.backends.open
+        }
         for key in [key for key, slot in self._slots.items() if slot.unused]:
             if key[1] not in self._available[key[0]]:
                 del self._slots[key]
@@ -318,6 +336,7 @@ class ModelManager:
         self, reports: Mapping[str, list[ModelInfo]], as_of: Mapping[tuple[str, str], int]
     ) -> list[ServedModel]:
         roles = self.names.table(self._available)
+        needed = {(it.instance, it.model) for it in self._needed().values() if it}
         listing = []
         for name, infos in reports.items():
             for info in infos:
@@ -325,8 +344,12 @@ class ModelManager:
                 slot = self._slot(key)
                 now = slot.reported(info, as_of.get(key, 0))
                 kind, used = self.backends.kinds[name], slot.last_used_at
-                listing.append(ServedModel(now, name, kind, roles.get(key, ()), used))
+                served = ServedModel(now, name, kind, roles.get(key, ()), used, key in needed)
+                listing.append(served)
         return listing
+
+    def _needed(self) -> dict[str, Target | None]:
+        return {name: self.names.resolve(name, self._available) for name in self.required.models}
 
     def _slot(self, key: tuple[str, str]) -> Slot:
         slot = self._slots.get(key)

@@ -4,7 +4,9 @@ import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 from attrs import define
@@ -60,6 +62,21 @@ class Server:
             async with self._session.get(f"{self.url}/v1/models") as response:
                 models: list[Json] = (await _answer(response))["data"]
         return models
+
+    async def model(self, name: str) -> Json:
+        """Return one model as ``GET /v1/models/{id}`` shows it."""
+        path = f"/v1/models/{quote(name, safe='', errors='surrogateescape')}"
+        with self._translating():
+            async with self._session.get(self.url + path) as response:
+                return await _answer(response)
+
+    async def health(self) -> Json:
+        """Return what ``GET /v1/health`` says, also when that is ``unhealthy``."""
+        with self._translating():
+            async with self._session.get(f"{self.url}/v1/health") as response:
+                unhealthy = response.status == HTTPStatus.SERVICE_UNAVAILABLE
+                body = _parsed(await response.read()) if unhealthy else {}
+                return body if "status" in body else await _answer(response)
 
     async def load(self, model: str) -> AsyncGenerator[tuple[str, Json], None]:
         """Load a model: its ``progress`` events, then ``done`` with what was loaded."""

@@ -16,6 +16,7 @@ from .findings import Finding, Section, as_facts, failures, verdict
 from .options import json_option, url_option
 from .output import Marks, as_json, marks, say, waiting
 from .plugins import inventory
+from .quick import WITHIN_S, Asked, quick
 from .running import FAILED, run
 
 
@@ -31,10 +32,34 @@ from .running import FAILED, run
     type=click.Path(readable=False, path_type=Path),
     help="Folder to search for models before all others.",
 )
+@click.option(
+    "--quick", "in_brief", is_flag=True, help="Answer in one line within seconds; load nothing."
+)
+@click.option(
+    "--server",
+    "only_server",
+    is_flag=True,
+    help="With --quick: fail when no server answers, instead of looking at the backends.",
+)
+@click.option(
+    "--within",
+    "within_s",
+    type=click.IntRange(2, 600),
+    metavar="SECONDS",
+    help="With --quick: longest time for it, 5 by default.",
+)
 @url_option
 @json_option
-def doctor_command(
-    model: str | None, manifest: Path | None, models_dir: Path | None, url: str, *, in_json: bool
+def doctor_command(  # noqa: PLR0913 - click passes each option by itself
+    *,
+    model: str | None,
+    manifest: Path | None,
+    models_dir: Path | None,
+    in_brief: bool,
+    only_server: bool,
+    within_s: int | None,
+    url: str,
+    in_json: bool,
 ) -> None:
     """Say what works, what does not, and what to do.
 
@@ -42,10 +67,28 @@ def doctor_command(
     MODEL it also looks at that model's file, loads it and asks it for one token; a server that
     has the model in memory keeps it there, so there has to be room for a second one.
 
+    With --quick it asks a running server how it is or, when none answers, the backends, and with
+    MODEL whether that model is there and its file's header sound. It loads nothing. With --server
+    it starts nothing either; without it a backend that ORAC is to start is started for the look.
+
     The exit code is 1 when something that was asked for does not work.
     """
+    if not in_brief and (only_server or within_s):
+        raise click.UsageError("--server and --within belong to --quick")
+    if only_server and (manifest or models_dir):
+        raise click.UsageError("--server does not go with --manifest or --models-dir")
+    asked = Asked(model, url, only_server, manifest, models_dir, within_s or WITHIN_S)
+    (quick if in_brief else thorough)(asked, in_json=in_json)
+
+
+def thorough(asked: Asked, *, in_json: bool) -> None:
+    """Print all that was found.
+
+    Raises:
+        SystemExit: 1 when something that was asked for does not work.
+    """
     with waiting("examining"):
-        sections = run(examination(model, manifest, models_dir, url))
+        sections = run(examination(asked.model, asked.manifest, asked.models_dir, asked.url))
     if in_json:
         as_json(as_facts(sections))
     else:
@@ -83,7 +126,7 @@ async def _opened(manager: ModelManager, model: str | None) -> tuple[Section, ..
         machine.instances(health, manager.backends.kinds, needed=model is None),
     )
     if model is None:
-        return (*common, machine.models(await manager.models()))
+        return (*common, machine.models(await manager.models(), health))
     return (*common, *await patient.examined(manager, model))
 
 

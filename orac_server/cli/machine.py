@@ -11,6 +11,8 @@ from aiohttp import http_parser
 
 from orac_core import ConfigurationError, Health, InstanceHealth, ModelState, ServedModel
 from orac_core.files import LookedAt
+from orac_core.health import Finding as NotWell
+from orac_core.health import Flaw
 
 from .client import NoServer, reach
 from .findings import Finding, Section
@@ -172,14 +174,15 @@ def instances(health: Health, kinds: Mapping[str, str], *, needed: bool) -> Sect
             "usable": each.usable,
             "message": each.message,
             "version": each.version,
+            "warnings": list(each.warnings),
             "details": dict(each.details),
         }
         for name, each in health.instances.items()
     }
-    found = [
-        _instance(name, kinds.get(name, "?"), each, needed=needed)
-        for name, each in health.instances.items()
-    ]
+    found = []
+    for name, each in health.instances.items():
+        found.append(_instance(name, kinds.get(name, "?"), each, needed=needed))
+        found += [Finding("warning", f"{name}: {warning}") for warning in each.warnings]
     return Section("instances", facts, tuple(found))
 
 
@@ -191,14 +194,25 @@ def _instance(name: str, kind: str, health: InstanceHealth, *, needed: bool) -> 
     return Finding("bad" if needed else "warning", text + (health.message or "not usable"))
 
 
-def models(served: Sequence[ServedModel]) -> Section:
-    """Say how many models can be served, and why others can not."""
+def models(served: Sequence[ServedModel], health: Health) -> Section:
+    """Say how many models can be served, and why others can not; a required one is bad then."""
     failed = [each.info for each in served if each.info.state is ModelState.FAILED]
     sound = len(served) - len(failed)
     facts = {
         "usable": sound,
         "broken": {info.id: info.state_reason for info in failed},
+        "required_not_usable": {
+            each.subject: each.text for each in _about(health, Flaw.MODEL_NEEDED)
+        },
+        "warnings": {each.subject: each.text for each in _about(health, Flaw.MODEL_IMPAIRED)},
     }
     total = Finding("good" if sound else "neutral", f"{sound} of {len(served)} can be served")
-    broken = (Finding("warning", f"{info.id}: {info.state_reason}") for info in failed)
-    return Section("models", facts, (total, *broken))
+    needed = [Finding("bad", f"required: {each}") for each in _about(health, Flaw.MODEL_NEEDED)]
+    flaws = (*_about(health, Flaw.MODEL_FAILED), *_about(health, Flaw.MODEL_IMPAIRED))
+    return Section(
+        "models", facts, (total, *needed, *(Finding("warning", str(it)) for it in flaws))
+    )
+
+
+def _about(health: Health, flaw: Flaw) -> list[NotWell]:
+    return [each for each in health.degradation if each.flaw is flaw]

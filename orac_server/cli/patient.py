@@ -161,10 +161,13 @@ async def _load(manager: ModelManager, served: ServedModel) -> Section:
         loaded = await manager.load(LoadRequest(f"{served.instance}/{served.info.id}"))
     except OracError as error:
         facts = {"ok": False, "load_ms": _ms(perf_counter() - started), "error": str(error)}
-        return Section("load", {**facts, "applied": None}, (Finding("bad", _told(error)),))
+        nothing = {"applied": None, "warning": None}
+        return Section("load", {**facts, **nothing}, (Finding("bad", _told(error)),))
     applied = attrs.asdict(loaded.applied)
     facts = {"ok": True, "load_ms": _ms(loaded.load_s), "error": None, "applied": applied}
-    return Section("load", facts, (Finding("good", _told_well(loaded.load_s, applied)),))
+    well = Finding("good", _told_well(loaded.load_s, applied))
+    worse = (Finding("warning", loaded.warning),) if loaded.warning else ()
+    return Section("load", {**facts, "warning": loaded.warning}, (well, *worse))
 
 
 def _told(error: OracError) -> str:

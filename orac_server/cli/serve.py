@@ -13,9 +13,8 @@ from orac_core import Manifest, ModelManager
 from orac_core.serving.door import settle
 
 from ..service import serve
-from .door import missing
 from .options import DEFAULT, json_option
-from .output import as_json_line, note, say
+from .output import as_json_line, say
 from .running import failures_told
 
 TRIAL = 'orac-robot "Move forward 1.5 meters"'
@@ -58,6 +57,7 @@ def serve_command(  # noqa: PLR0913 - click passes each option by itself
             host or settled.server.host,
             settled.server.port if port is None else port,
             announce=partial(announce, demo=demo, in_json=in_json),
+            strict=settled.server.strict_start,
         )
 
 
@@ -82,8 +82,6 @@ async def announce(url: str, manager: ModelManager, *, demo: bool, in_json: bool
         say(_served(models, places))
     if demo and not in_json:
         say(f"Try it: {_trial(url.rstrip('/'))}")
-    for each in missing(manager):
-        note(each)
 
 
 def _served(models: int, places: list[str]) -> str:

@@ -8,7 +8,8 @@ from importlib.metadata import version
 import psutil
 from aiohttp import web
 
-from orac_core import Health, ModelManager, ShuttingDown
+from orac_core import BackendUnavailable, Health, ModelManager, ShuttingDown
+from orac_core.health import Finding, summary
 
 from ..body import reply
 from ..keys import MANAGER, STARTED_AT
@@ -19,7 +20,7 @@ FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
 
 
 async def health(request: web.Request) -> web.StreamResponse:
-    """``GET /v1/health``: 200 when something can serve, else 503."""
+    """``GET /v1/health``: 200 when healthy or degraded, 503 when unhealthy."""
     manager = request.app[MANAGER]
     found = await manager.health()
     uptime_s = time.monotonic() - request.app[STARTED_AT]
@@ -33,13 +34,17 @@ async def live(_request: web.Request) -> web.StreamResponse:
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """``GET /v1/health/ready``: 200 while new work is taken.
+    """``GET /v1/health/ready``: 200 while new work is taken and all that is required is ready.
 
     Raises:
-        ShuttingDown: when it is not.
+        ShuttingDown: when no new work is taken.
+        BackendUnavailable: when something required is not usable, or not loaded yet.
     """
-    if request.app[MANAGER].closing:
+    manager = request.app[MANAGER]
+    if manager.closing:
         raise ShuttingDown("ORAC is stopping and takes no new work")
+    if manager.required and (lacking := (await manager.health()).unready):
+        raise BackendUnavailable(f"not ready: {summary(lacking)}; GET /v1/health says why")
     return reply({"status": "ready"})
 
 
@@ -61,7 +66,17 @@ def _body(manager: ModelManager, found: Health, uptime_s: float) -> Json:
             "loaded": list(manager.plugins.plugins),
             "broken": dict(manager.plugins.broken),
         },
-        "degradation": [],
+        "degradation": [_degradation(each) for each in found.degradation],
+    }
+
+
+def _degradation(finding: Finding) -> Json:
+    about = dict.fromkeys(("model", "instance", "plugin"))
+    return {
+        "kind": finding.flaw.value,
+        **about,
+        finding.flaw.about: finding.subject,
+        "message": finding.text,
     }
 
 
@@ -91,6 +106,7 @@ def _instances(manager: ModelManager, found: Health) -> Json:
             "usable": instance.usable,
             "message": instance.message,
             "version": instance.version,
+            "warnings": list(instance.warnings),
             "details": dict(instance.details),
         }
         for name, instance in found.instances.items()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orac_core import ConfigurationError
-from orac_core.manifest import Manifest, find, parse, read, structure
+from orac_core.manifest import BackendEntry, Manifest, find, parse, read, structure
 
 
 def problems(data) -> tuple[str, ...]:
@@ -70,6 +70,43 @@ def test_every_mistake_is_named_at_once_with_its_place():
         "must be text, not int @ models.files.a.checksum",
         'extra field "zz" @ models.files.a',
         "lacks the key `kind`, such as kind = 'llamacpp' @ backends.local",
+    }
+
+
+def test_nothing_is_required_unless_it_is_said():
+    manifest = parse({"models": {"files": {"a": {}}}, "backends": {"b": {"kind": "k"}}}, "test")
+    assert manifest.server.strict_start is False
+    assert manifest.models.files["a"].required is False
+    assert manifest.backends["b"].required is False
+
+
+def test_what_is_required_is_no_setting_of_a_kind():
+    manifest = parse(
+        {
+            "server": {"strict_start": True},
+            "models": {"files": {"ollama/a:latest": {"required": True}}},
+            "backends": {"b": {"kind": "k", "required": True, "url": "x"}},
+        },
+        "test",
+    )
+    assert manifest.server.strict_start
+    assert manifest.models.files["ollama/a:latest"].required
+    assert manifest.backends["b"] == BackendEntry("k", {"url": "x"}, required=True)
+
+
+def test_what_is_required_is_said_with_true_or_false():
+    found = problems(
+        {
+            "server": {"strict_start": "yes"},
+            "models": {"files": {"a": {"required": 1}}},
+            "backends": {"b": {"kind": 5, "required": "no"}},
+        },
+    )
+    assert set(found) == {
+        "must be true or false, not str @ server.strict_start",
+        "must be true or false, not int @ models.files.a.required",
+        "must be text, not int @ backends.b.kind",
+        "must be true or false, not str @ backends.b.required",
     }
 
 

@@ -1,7 +1,13 @@
 """Health over HTTP."""
 
+import orac_core
 from orac_core import InstanceHealth
 from orac_server.handlers.health import FOLDERS
+from tests.scripted import ScriptedBackend
+
+SCRIPTED = {"backends": {"fake": {"kind": "scripted"}}}
+
+SMALL_REQUIRED = {**SCRIPTED, "models": {"files": {"small": {"required": True}}}}
 
 FIELDS = {
     "status",
@@ -19,6 +25,19 @@ FIELDS = {
     "plugins",
     "degradation",
 }
+
+
+class Talkative(ScriptedBackend):
+    """A backend that tells of folders."""
+
+    @orac_core.hookimpl
+    async def health(self):
+        return InstanceHealth(
+            usable=False,
+            message="no /opt/secret/bin/llama-server; see http://127.0.0.1:11434/api/tags",
+            details={"socket": "/run/secret/1.sock", "count": 1},
+            warnings=("/var/log/secret/a.log is full",),
+        )
 
 
 async def test_a_healthy_service_says_how_it_is(service):
@@ -57,17 +76,11 @@ async def test_p38_nothing_that_can_serve_is_503_and_says_why(service, backend):
     assert reply.body["instances"]["fake"]["usable"] is False
 
 
-async def test_p66_no_folder_is_told(service, backend, monkeypatch):
-    async def health(_manager, _instance):
-        return InstanceHealth(
-            usable=False,
-            message="no /opt/secret/bin/llama-server; see http://127.0.0.1:11434/api/tags",
-            details={"socket": "/run/secret/1.sock", "count": 1},
-        )
-
-    monkeypatch.setattr(type(service.manager), "_health_of", health)
+async def test_p66_no_folder_is_told(open_service):
+    service = await open_service(Talkative())
     instance = (await service.get("/v1/health")).body["instances"]["fake"]
     assert instance["message"] == "no llama-server; see http://127.0.0.1:11434/api/tags"
+    assert instance["warnings"] == ["a.log is full"]
     assert instance["details"] == {"socket": "1.sock", "count": 1}
 
 
@@ -84,3 +97,71 @@ async def test_it_lives_always_and_is_ready_until_it_closes(service, backend):
     assert (await service.get("/v1/health/live")).status == 200
     reply = await service.get("/v1/health/ready")
     assert (reply.status, reply.error["code"]) == (503, "shutting_down")
+
+
+async def test_everything_that_is_not_well_is_listed_with_what_it_is_about(open_service, backend):
+    required = {"models": {"files": {"gone": {"required": True}, "small": {"required": True}}}}
+    service = await open_service(backend, manifest={**SCRIPTED, **required})
+    reply = await service.get("/v1/health")
+    assert (reply.status, reply.body["status"]) == (503, "unhealthy")
+    assert reply.body["message"] == (
+        "required models not usable: gone; required models not loaded: fake/small"
+    )
+    nothing = {"model": None, "instance": None, "plugin": None}
+    assert reply.body["degradation"] == [
+        {
+            "kind": "required models not usable",
+            **nothing,
+            "model": "gone",
+            "message": "no file and no engine has it",
+        },
+        {
+            "kind": "required models not loaded",
+            **nothing,
+            "model": "fake/small",
+            "message": "it is stopped; `orac load fake/small` loads it",
+        },
+    ]
+
+
+async def test_warnings_of_a_backend_are_listed_without_folders(open_service):
+    service = await open_service(Talkative())
+    listed = (await service.get("/v1/health")).body["degradation"]
+    assert [(each["instance"], each["message"]) for each in listed] == [
+        ("fake", "no llama-server; see http://127.0.0.1:11434/api/tags"),
+        ("fake", "a.log is full"),
+    ]
+
+
+async def test_a_required_model_is_listed_as_required(open_service, backend):
+    service = await open_service(backend, manifest=SMALL_REQUIRED)
+    listed = (await service.get("/v1/models")).body["data"]
+    assert {each["id"]: each["required"] for each in listed} == {"small": True, "large": False}
+
+
+async def test_it_is_ready_when_the_required_models_are_loaded(open_service, backend):
+    service = await open_service(backend, manifest=SMALL_REQUIRED)
+    reply = await service.get("/v1/health/ready")
+    assert (reply.status, reply.error["code"]) == (503, "backend_unavailable")
+    assert "required models not loaded: fake/small" in reply.error["message"]
+    assert int(reply.headers["Retry-After"]) >= 1
+    await service.post("/v1/models/small/load")
+    reply = await service.get("/v1/health/ready")
+    assert (reply.status, reply.body) == (200, {"status": "ready"})
+
+
+async def test_it_is_not_ready_while_a_required_backend_is_down(open_service, backend):
+    required = {"backends": {"fake": {"kind": "scripted", "required": True}}}
+    service = await open_service(backend, manifest=required)
+    assert (await service.get("/v1/health/ready")).status == 200
+    backend.down = True
+    reply = await service.get("/v1/health/ready")
+    assert reply.status == 503
+    assert "required backends not usable: fake" in reply.error["message"]
+    assert (await service.get("/v1/health/live")).status == 200
+
+
+async def test_where_nothing_is_required_readiness_asks_no_backend(service, backend):
+    backend.hold("health")
+    assert (await service.get("/v1/health/ready")).status == 200
+    assert not backend.reached["health"].is_set()

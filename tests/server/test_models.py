@@ -28,6 +28,7 @@ FIELDS = {
     "context_length",
     "memory",
     "expires_at",
+    "warning",
     "last_used_at",
     "capabilities",
     "file",
@@ -80,6 +81,7 @@ async def test_a_load_answers_when_the_model_is_ready(service, backend):
         "applied": {"context_length": 256, "gpu_layers": 0, "parallel": 3},
         "memory": {"estimated_bytes": None, "measured_bytes": 1000, "on_gpu_ratio": None},
         "already_loaded": False,
+        "warning": None,
         "evicted": [],
     }
     assert backend.count("canary") == 1

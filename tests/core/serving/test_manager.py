@@ -480,6 +480,78 @@ async def test_a_model_that_the_engine_dropped_is_listed_as_the_engine_says(open
     assert (await states(manager))["here/small"] == "stopped"
 
 
+def requiring(*names: str) -> dict:
+    return {"files": {name: {"required": True} for name in names}}
+
+
+@pytest.mark.parametrize("name", ["small", "small.gguf", "here/small", "general", "short"])
+async def test_a_required_model_may_have_any_of_its_names(opened, name):
+    profiles = {"default": {"models": {"general": "small"}}}
+    models = {**requiring(name), "aliases": {"short": "here/small"}}
+    manager = await opened(ScriptedBackend(), models=models, profiles=profiles)
+    health = await manager.health()
+    assert (health.status, health.message) == ("degraded", "required models not loaded: here/small")
+    assert {each.info.id: each.required for each in await manager.models()} == {
+        "small": True,
+        "large": False,
+    }
+    await manager.load(LoadRequest("small"))
+    assert (await manager.health()).status == "healthy"
+
+
+async def test_a_required_model_that_nothing_has_is_unhealthy(opened):
+    manager = await opened(ScriptedBackend(), models=requiring("small", "absent"))
+    health = await manager.health()
+    assert health.status == "unhealthy"
+    assert health.errors == {"absent": "no file and no engine has it"}
+
+
+async def test_a_required_model_that_failed_is_unhealthy_until_it_loads(opened):
+    backend = ScriptedBackend(failures={"load": BackendError("out of memory")})
+    manager = await opened(backend, models=requiring("small"))
+    with pytest.raises(BackendError):
+        await manager.load(LoadRequest("small"))
+    assert (await manager.health()).errors == {"here/small": "out of memory"}
+    assert (await manager.health()).status == "unhealthy"
+    backend.failures.clear()
+    await manager.load(LoadRequest("small"))
+    assert (await manager.health()).status == "healthy"
+
+
+async def test_a_required_model_is_unhealthy_while_its_backend_is_down(opened):
+    down, up = ScriptedBackend(down=True), ScriptedBackend()
+    manager = await opened(down, up, models=requiring("here/small"))
+    health = await manager.health()
+    assert health.status == "unhealthy"
+    assert health.errors["here/small"] == "its backend here is not usable: down"
+    down.down = False
+    assert (await manager.health()).status == "degraded"
+
+
+@pytest.mark.parametrize(("required", "status"), [(True, "unhealthy"), (False, "degraded")])
+async def test_a_backend_that_is_down_is_as_grave_as_it_is_required(opened, required, status):
+    backends = {
+        "here": {"kind": "scripted", "required": required},
+        "there": {"kind": "scripted"},
+    }
+    manager = await opened(ScriptedBackend(down=True), ScriptedBackend(), backends=backends)
+    assert (await manager.health()).status == status
+
+
+async def test_a_required_backend_of_a_kind_that_no_plugin_offers_is_unhealthy(opened):
+    backends = {"here": {"kind": "scripted"}, "odd": {"kind": "oddity", "required": True}}
+    manager = await opened(ScriptedBackend(), backends=backends)
+    health = await manager.health()
+    assert (health.status, health.message) == ("unhealthy", "required backends not usable: odd")
+
+
+async def test_a_backend_that_is_well_and_can_not_list_its_models_is_not_usable(opened):
+    failing = ScriptedBackend(failures={"models": BackendError("the store is broken")})
+    manager = await opened(failing, ScriptedBackend())
+    health = await manager.health()
+    assert (health.status, health.errors) == ("degraded", {"here": "the store is broken"})
+
+
 async def test_a_schema_that_is_none_is_refused_before_anything_is_loaded(opened):
     backend = ScriptedBackend()
     manager = await opened(backend)

@@ -121,6 +121,33 @@ async def test_the_models_are_those_of_the_listing(url_of):
         assert await server.models() == [{"id": "a"}]
 
 
+async def test_the_name_of_a_model_stays_one_part_of_the_path(url_of):
+    asked = []
+
+    async def handler(request):
+        asked.append(request.match_info["id"])
+        return web.json_response({"id": "a"})
+
+    async with reach(await url_of({("GET", "/v1/models/{id:.+}"): handler})) as server:
+        for name in ("a", "org/a:latest", "../health", "a b?c#d%2F"):
+            assert await server.model(name) == {"id": "a"}
+    assert asked == ["a", "org/a:latest", "../health", "a b?c#d%2F"]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_health_is_told_whether_it_is_good_or_bad(url_of, status):
+    url = await url_of({("GET", "/v1/health"): answers({"status": "any"}, status)})
+    async with reach(url) as server:
+        assert await server.health() == {"status": "any"}
+
+
+async def test_a_server_too_busy_to_say_how_it_is_is_an_error(url_of):
+    url = await url_of({("GET", "/v1/health"): answers(ENVELOPE, 503)})
+    async with reach(url) as server:
+        with pytest.raises(Refused, match="not found; look"):
+            await server.health()
+
+
 async def test_an_answer_comes_in_chunks_and_ends_with_done(url_of):
     url = await url_of({("POST", "/v1/prompt"): sends(CHUNK, CHUNK, DONE)})
     assert await prompted(url) == [

@@ -4,12 +4,19 @@ import stat
 
 import pytest
 from aiohttp import http_parser
+from attrs import evolve
 from click.testing import CliRunner
 
+import orac_core
 from orac_core import Health, InstanceHealth, ModelInfo, ModelState, ServedModel
-from orac_server.cli import machine, main
+from orac_core.health import fold
+from orac_core.manifest import parse
+from orac_server.cli import machine, main, patient
 from orac_server.cli.findings import Finding, Section, as_facts, verdict
 from tests import tiny_models
+from tests.scripted import ScriptedBackend, plugins
+
+UP = InstanceHealth(usable=True)
 
 
 def doctor(*arguments, **kwargs):
@@ -42,7 +49,12 @@ def test_every_place_is_named_with_what_was_found_in_it(models):
         *[("built-in", 0)] * 5,
     ]
     assert found["places"][1]["note"] == "does not exist"
-    assert found["models"] == {"usable": 1, "broken": {}}
+    assert found["models"] == {
+        "usable": 1,
+        "broken": {},
+        "required_not_usable": {},
+        "warnings": {},
+    }
 
 
 def test_the_same_facts_stand_in_the_text_and_in_the_json(models):
@@ -226,9 +238,56 @@ def test_an_instance_that_is_not_needed_is_only_warned_of():
 
 
 def test_a_model_that_failed_is_named_with_its_reason():
-    failed = ModelInfo("a\nb", ModelState.FAILED, "no tensors")
-    section = machine.models([ServedModel(failed, "local", "llamacpp")])
-    assert section.facts == {"usable": 0, "broken": {"a\nb": "no tensors"}}
+    served = [ServedModel(ModelInfo("a\nb", ModelState.FAILED, "no tensors"), "local", "llamacpp")]
+    section = machine.models(served, fold({"local": UP}, served, {}))
+    assert section.facts["usable"] == 0
+    assert section.facts["broken"] == {"a\nb": "no tensors"}
+    assert texts(section, "warning") == ["local/a\nb: no tensors"]
+
+
+def test_a_model_that_failed_is_bad_when_it_is_required():
+    info = ModelInfo("m", ModelState.FAILED, "no tensors")
+    served = [ServedModel(info, "local", "llamacpp", required=True)]
+    section = machine.models(served, fold({"local": UP}, served, {}))
+    assert section.facts["required_not_usable"] == {"local/m": "no tensors"}
+    assert texts(section, "bad") == ["required: local/m: no tensors"]
+    assert texts(section, "warning") == []
+
+
+def test_a_required_model_that_nothing_has_is_bad(alone):
+    (alone / "orac.toml").write_text("[models.files.gone]\nrequired = true\n")
+    found, code = facts()
+    assert code == 1
+    assert found["verdict"] == ("does not work: required: gone: no file and no engine has it")
+
+
+def test_the_warnings_of_a_backend_stand_below_it():
+    warned = InstanceHealth(usable=True, warnings=("it has a known hole; update it",))
+    section = machine.instances(fold({"ollama": warned}, [], {}), {}, needed=True)
+    assert [each.level for each in section.findings] == ["good", "warning"]
+    assert texts(section, "warning") == ["ollama: it has a known hole; update it"]
+    assert section.facts["ollama"]["warnings"] == ["it has a known hole; update it"]
+
+
+def test_a_loaded_model_that_is_served_worse_than_it_could_be_is_a_warning():
+    info = ModelInfo("m", ModelState.READY, warning="11 of 33 layers are on the CPU")
+    served = [ServedModel(info, "ollama", "ollama")]
+    section = machine.models(served, fold({"ollama": UP}, served, {}))
+    assert texts(section, "warning") == ["ollama/m: 11 of 33 layers are on the CPU"]
+    assert section.facts["warnings"] == {"ollama/m": "11 of 33 layers are on the CPU"}
+
+
+async def test_the_warning_of_a_load_stands_below_it(tmp_path):
+    class OnTheCpu(ScriptedBackend):
+        def _info(self, name):
+            return evolve(super()._info(name), warning="11 of 33 layers are on the CPU")
+
+    manifest = parse({"backends": {"here": {"kind": "scripted"}}}, "a test")
+    opening = orac_core.open(manifest, models_dir=tmp_path, plugins=plugins(OnTheCpu()), environ={})
+    async with opening as manager:
+        *_, load = await patient.examined(manager, "small")
+    assert load.facts["warning"] == "11 of 33 layers are on the CPU"
+    assert texts(load, "warning") == ["11 of 33 layers are on the CPU"]
 
 
 def test_the_verdict_names_the_first_failure_and_counts_the_others():

@@ -124,6 +124,8 @@ def test_a_backend_of_an_unknown_kind_does_not_stop_the_others(alone):
     )
     with serving() as server:
         assert list(server.announced["failed_backends"]) == ["far"]
+        _, err = ended(server.process)
+    assert "far: no plugin offers the kind 'warp'" in err
 
 
 def test_the_port_of_the_manifest_holds_unless_another_is_named(alone):

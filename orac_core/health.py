@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from .types import InstanceHealth, ModelState, ServedModel
 
@@ -22,10 +22,11 @@ class Flaw(StrEnum):
     MODEL_NOT_LOADED = "required models not loaded"
     MODEL_IMPAIRED = "models served worse than they could be"
     INSTANCE_WARNS = "backends with warnings"
+    SERVICE_IMPAIRED = "parts of the service impaired"
 
     @property
     def about(self) -> str:
-        """What it is about: ``model``, ``instance`` or ``plugin``."""
+        """What it is about: ``model``, ``instance``, ``plugin`` or ``service``."""
         return self.name.partition("_")[0].lower()
 
 
@@ -99,6 +100,13 @@ class Health:
     def unready(self) -> tuple[Finding, ...]:
         """What is required and not usable, or not loaded yet."""
         return tuple(each for each in self.degradation if each.flaw in UNREADY)
+
+    def with_flaw(self, finding: Finding) -> "Health":
+        """Return the same with one more thing that is not well, though nothing stops for it."""
+        findings = (*self.degradation, finding)
+        if self.status == "unhealthy":
+            return evolve(self, degradation=findings)
+        return evolve(self, status="degraded", message=summary(findings), degradation=findings)
 
 
 def fold(

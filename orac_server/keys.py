@@ -4,8 +4,13 @@ from aiohttp import web
 
 from orac_core import ModelManager
 
+from .logs import Lines
+
 MANAGER = web.AppKey("manager", ModelManager)
 """The manager that is served."""
 
 STARTED_AT = web.AppKey("started_at", float)
 """When the application was made, by the monotonic clock."""
+
+LINES = web.AppKey("lines", Lines)
+"""What writes the log; not there when that is the caller's."""

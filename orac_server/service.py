@@ -61,9 +61,9 @@ def serve(
         ConfigurationError: when the address can not be listened on, the manifest is wrong, or
             *strict* forbids to start.
     """
-    logs.configure()
+    lines = logs.configure()
     with bound(host, port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(opening, listener, announce, strict=strict))
+        runner.run(_serve(opening, listener, announce, lines, strict=strict))
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -134,6 +134,7 @@ async def _serve(
     opening: AbstractAsyncContextManager[ModelManager],
     listener: socket.socket,
     announce: Announce | None,
+    lines: logs.Lines,
     *,
     strict: bool,
 ) -> None:
@@ -142,7 +143,7 @@ async def _serve(
         async with opening as manager:
             if strict:
                 await _judged(manager, strict=True)
-            async with listening(create_app(manager), listener) as server:
+            async with listening(create_app(manager, lines), listener) as server:
                 stopping = asyncio.create_task(signals.stop.wait())
                 if not strict:
                     await _until(stopping, _judged(manager, strict=False))

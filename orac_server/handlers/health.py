@@ -9,10 +9,11 @@ import psutil
 from aiohttp import web
 
 from orac_core import BackendUnavailable, Health, ModelManager, ShuttingDown
-from orac_core.health import Finding, summary
+from orac_core.health import Finding, Flaw, summary
 
 from ..body import reply
-from ..keys import MANAGER, STARTED_AT
+from ..keys import LINES, MANAGER, STARTED_AT
+from ..logs import Lines
 from ..wire import Json
 
 FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
@@ -22,10 +23,16 @@ FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
 async def health(request: web.Request) -> web.StreamResponse:
     """``GET /v1/health``: 200 when healthy or degraded, 503 when unhealthy."""
     manager = request.app[MANAGER]
-    found = await manager.health()
+    found = _with_log(await manager.health(), request.app.get(LINES))
     uptime_s = time.monotonic() - request.app[STARTED_AT]
     body = _without_folders(_body(manager, found, uptime_s))
     return reply(body, 503 if found.status == "unhealthy" else 200)
+
+
+def _with_log(found: Health, lines: Lines | None) -> Health:
+    if lines is None or lines.problem is None:
+        return found
+    return found.with_flaw(Finding(Flaw.SERVICE_IMPAIRED, "log", lines.problem))
 
 
 async def live(_request: web.Request) -> web.StreamResponse:
@@ -71,7 +78,7 @@ def _body(manager: ModelManager, found: Health, uptime_s: float) -> Json:
 
 
 def _degradation(finding: Finding) -> Json:
-    about = dict.fromkeys(("model", "instance", "plugin"))
+    about = dict.fromkeys(("model", "instance", "plugin", "service"))
     return {
         "kind": finding.flaw.value,
         **about,

@@ -121,3 +121,21 @@ async def test_p47_a_clock_that_jumps_changes_no_span_of_time(tiny_models, tmp_p
             _, health = await answered("GET", f"{server.url}/v1/health")
             assert uptime < health["uptime_s"] < 60
             uptime = health["uptime_s"]
+
+
+async def test_p48_a_log_that_can_not_be_written_stops_nothing_and_degrades_health(tmp_path):
+    manifest = tmp_path / "orac.toml"
+    manifest.write_text(
+        '[backends.local]\nkind = "llamacpp"\n'
+        '[backends.lost]\nkind = "ollama"\nurl = "http://127.0.0.1:1"\n'
+    )
+    write(tmp_path, MODEL)
+    full = ("sh", "-c", 'exec "$@" 2>/dev/full', "sh")
+    with serving("--manifest", manifest, "--models-dir", tmp_path, prefix=full) as server:
+        question = {"model": f"local/{MODEL}", "prompt": "hi", "options": {"max_tokens": 2}}
+        status, _ = await answered("POST", f"{server.url}/v1/prompt", json=question)
+        assert status == 200
+        status, health = await answered("GET", f"{server.url}/v1/health")
+        assert (status, health["status"]) == (200, "degraded")
+        told = {each["service"]: each["message"] for each in health["degradation"]}
+        assert "No space left on device" in told["log"]

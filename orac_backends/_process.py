@@ -19,17 +19,22 @@ from attrs import define, field
 from orac_core import BackendError
 
 _TETHER = Path(__file__).with_name("_tether.py")
+_KEEPER = Path(__file__).with_name("_keeper.py")
 _REAP_S = 10.0
 _DRAIN_S = 1.0
 _SECRET_WORDS = ("TOKEN", "SECRET", "PASSWORD", "API_KEY")
 _OTHERS_SETTINGS = ("ORAC_", "LLAMA_")
 
 
-def child_environment() -> dict[str, str]:
-    """Return ORAC's environment without secrets, and without what would configure an engine."""
+def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return ORAC's environment without secrets, and without what would configure an engine.
+
+    Args:
+        environ: What to take for ORAC's environment, in place of the process's own.
+    """
     return {
         name: value
-        for name, value in os.environ.items()
+        for name, value in (os.environ if environ is None else environ).items()
         if not name.startswith(_OTHERS_SETTINGS)
         and not any(word in name.upper() for word in _SECRET_WORDS)
     }
@@ -38,6 +43,14 @@ def child_environment() -> dict[str, str]:
 def tethered(argv: Sequence[str]) -> tuple[str, ...]:
     """Return the command that runs *argv* so that the kernel kills it when ORAC dies."""
     return (sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *argv)
+
+
+def kept(argv: Sequence[str], grace_s: float) -> tuple[str, ...]:
+    """Return the command that runs *argv* so that nothing it started outlives it, nor ORAC.
+
+    For a program that starts others. It is asked to end when ORAC dies, and has *grace_s* to do so.
+    """
+    return (sys.executable, "-I", "-S", str(_KEEPER), str(os.getpid()), str(grace_s), *argv)
 
 
 @define(eq=False)
@@ -59,14 +72,15 @@ class Tail:
     def __attrs_post_init__(self) -> None:
         self._lines = deque(maxlen=self.limit)
 
-    def feed(self, data: bytes) -> None:
-        """Take in what was read."""
+    def feed(self, data: bytes) -> list[str]:
+        """Take in what was read; return the whole lines that it completes."""
         *whole, rest = (self._rest + data).split(b"\n")
         shown = [self._shown(line) for line in whole if line.strip()]
         self._lines.extend(shown)
         self.count += len(shown)
         # Four bytes a character are enough for any line that will be shown.
         self._rest = rest[: 4 * self.line_length]
+        return shown
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -92,11 +106,13 @@ class ChildProcess(asyncio.SubprocessProtocol):
         name: What it is called in messages.
         tail: The last lines of its standard output and error.
         on_exit: Called once, as soon as it has ended, for whatever reason.
+        on_line: Called with each whole line that it writes.
     """
 
     name: str
     tail: Tail
     on_exit: Callable[[], None]
+    on_line: Callable[[str], None]
     _transport: asyncio.SubprocessTransport | None = field(default=None, init=False)
     _ended: asyncio.Event = field(factory=asyncio.Event, init=False)
     _drained: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -110,6 +126,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         environment: Mapping[str, str],
         stdin: bytes = b"",
         on_exit: Callable[[], None] = lambda: None,
+        on_line: Callable[[str], None] = lambda _: None,
         keep_lines: int = 200,
     ) -> Self:
         """Start *argv*, without a shell; its standard input gets *stdin* and stays open.
@@ -120,7 +137,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         try:
             transport, child = await loop.subprocess_exec(
-                lambda: cls(name, Tail(keep_lines), on_exit),
+                lambda: cls(name, Tail(keep_lines), on_exit, on_line),
                 *argv,
                 env=dict(environment),
                 start_new_session=True,
@@ -139,7 +156,8 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:  # noqa: ARG002 - asyncio's
         """Keep what it wrote; asyncio calls this."""
-        self.tail.feed(data)
+        for line in self.tail.feed(data):
+            self.on_line(line)
 
     def process_exited(self) -> None:
         """Take note of its end; asyncio calls this."""
@@ -166,8 +184,10 @@ class ChildProcess(asyncio.SubprocessProtocol):
         """Whether it has ended and is reaped."""
         return self._ended.is_set()
 
-    async def ended_within(self, seconds: float) -> bool:
+    async def ended_within(self, seconds: float | None) -> bool:
         """Wait for its end, but no longer than that; return whether it came.
+
+        None is for as long as it takes.
 
         What it wrote last has arrived by then, too.
         """
@@ -190,10 +210,11 @@ class ChildProcess(asyncio.SubprocessProtocol):
             if grace_s and not self.ended:
                 self._signal_group(signal.SIGTERM)
                 await self.ended_within(grace_s)
+            self.kill()
+            gone = await self.ended_within(_REAP_S)
         finally:  # whoever is tired of waiting is not tired of the memory
             self.kill()
-        gone = await self.ended_within(_REAP_S)
-        self._running_transport().close()
+            self._running_transport().close()
         if not gone:
             raise BackendError(
                 f"{self.name} (process {self.pid}) does not die; a driver may hang: "

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from time import monotonic
 
 from attrs import define, field
@@ -32,7 +32,7 @@ from orac_core import (
 from .._http import HttpClient
 from .._request import check_load
 from . import question
-from .address import find
+from .address import Address, find
 from .answer import StreamedAnswer, embeddings, pulled
 from .api import OllamaApi
 from .importing import Import
@@ -43,6 +43,7 @@ from .question import Loading
 from .replies import Installed, Running
 from .roster import Roster, Served
 from .settings import OllamaSettings
+from .supervision import Supervisor, supervised
 from .surroundings import Surroundings
 from .versions import holes, parsed
 
@@ -66,12 +67,14 @@ class OllamaBackend:
         host: Lends the model files.
         api: The server.
         around: What is known of the machine it runs on.
+        supervisor: What keeps the server running, when that is ORAC's to do.
     """
 
     settings: OllamaSettings
     host: Host
     api: OllamaApi
     around: Surroundings
+    supervisor: Supervisor | None = None
     _roster: Roster = field(init=False)
     _version: str = field(default="", init=False)
     _last_unload: dict[str, object] | None = field(default=None, init=False)
@@ -82,7 +85,7 @@ class OllamaBackend:
     @hookimpl
     async def models(self) -> list[ModelInfo]:
         """List Ollama's models and the files that it could be given."""
-        found = await self._roster.look(await self._files())
+        found = await self._look()
         return listed(found, self._roster.loadings, expect_gpu=self.around.expect_gpu)
 
     @hookimpl
@@ -91,7 +94,7 @@ class OllamaBackend:
         check_load(request)
         if request.parallel is not None:
             raise _no_parallel()
-        found = await self._roster.look(await self._files())
+        found = await self._look()
         model, file = found.model(request.model)
         if file is not None:
             async with aclosing(self._handed_over(file, known=model is not None)) as stages:
@@ -107,7 +110,7 @@ class OllamaBackend:
     @hookimpl
     async def unload(self, model: str) -> None:
         """Return when Ollama no longer lists it and its memory is back; never delete it."""
-        found = await self._roster.look(await self._files())
+        found = await self._look()
         known = found.model(model)[0]
         runner = found.runner(known)
         if known is None or runner is None:
@@ -122,6 +125,7 @@ class OllamaBackend:
     @hookimpl
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
         """Stream the answer; a request for a model that is not loaded does not load it."""
+        self._require_running()
         served = self._roster.served(request.model)
         path, body = question.question(request, served.loading, served.capabilities)
         answer = StreamedAnswer(self.api.client.server)
@@ -143,6 +147,7 @@ class OllamaBackend:
     @hookimpl
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Return a vector for each text."""
+        self._require_running()
         served = self._roster.served(request.model)
         body = question.embedding(request, served.loading)
         with self._noticing(served):
@@ -152,6 +157,7 @@ class OllamaBackend:
     @hookimpl
     async def pull(self, request: PullRequest) -> AsyncGenerator[PullProgress, None]:
         """Fetch a model from Ollama's registry."""
+        self._require_running()
         try:
             async with aclosing(self.api.pull(request.model)) as lines:
                 async for line in lines:
@@ -162,10 +168,9 @@ class OllamaBackend:
     @hookimpl
     async def health(self) -> InstanceHealth:
         """Say whether the server answers. What it lists as loaded is no sign of health."""
-        details: dict[str, object] = {"url": self.api.client.url}
-        if self._last_unload is not None:
-            details["last_unload"] = self._last_unload
+        details = self._details()
         try:
+            self._require_running()
             self._version = await self.api.version()
         except OracError as error:
             return InstanceHealth(usable=False, message=str(error), details=details)
@@ -179,7 +184,7 @@ class OllamaBackend:
             await asyncio.sleep(_WATCH_S)
             if self._roster.loadings:
                 with suppress(OracError):  # who asks next is told
-                    await self._roster.look(await self._files())
+                    await self._look()
 
     async def close(self) -> None:
         """Unload what this backend loaded."""
@@ -187,6 +192,28 @@ class OllamaBackend:
             async with asyncio.timeout(_CLOSE_S):
                 for name in self._roster.ours:
                     await self.api.unload(name)
+
+    def forget(self) -> None:
+        """Take note that the server has ended, and all that it had in memory with it."""
+        self._roster.clear()
+
+    def _require_running(self) -> None:
+        """Raise when ORAC's own Ollama does not run: who listens there then is somebody else's."""
+        if self.supervisor is not None and not self.supervisor.running:
+            why = self.supervisor.problem or "ORAC is starting Ollama; ask again in a moment"
+            raise BackendUnavailable(why)
+
+    def _details(self) -> dict[str, object]:
+        details: dict[str, object] = {"url": self.api.client.url}
+        if self.supervisor is not None:
+            details |= {"pid": self.supervisor.pid, "restarts": self.supervisor.restarts}
+        if self._last_unload is not None:
+            details["last_unload"] = self._last_unload
+        return details
+
+    async def _look(self) -> Inventory:
+        self._require_running()
+        return await self._roster.look(await self._files())
 
     async def _files(self) -> tuple[ModelFile, ...]:
         return await self.host.files.all() if self.settings.import_files else ()
@@ -282,20 +309,39 @@ class OllamaBackend:
 
 @asynccontextmanager
 async def open_backend(settings: OllamaSettings, host: Host) -> AsyncIterator[OllamaBackend]:
-    """Open a backend; leaving unloads what it loaded."""
+    """Open a backend; leaving unloads what it loaded, and ends an Ollama that ORAC started."""
     address = find(settings.url, host.environ)
-    client = HttpClient.open(f"Ollama at {address.url}", address.url, connect_s=_CONNECT_S)
-    backend = OllamaBackend(
-        settings, host, OllamaApi(client), Surroundings.of(settings, address, host)
-    )
-    watch = asyncio.create_task(backend.watch(), name=f"watch {address.url}")
-    try:
+    async with AsyncExitStack() as stack:
+        client = HttpClient.open(f"Ollama at {address.url}", address.url, connect_s=_CONNECT_S)
+        stack.push_async_callback(client.close)
+        around = Surroundings.of(settings, address, host.environ)
+        backend = OllamaBackend(settings, host, OllamaApi(client), around)
+        if settings.spawn:
+            await stack.enter_async_context(_spawned(backend, address))
+        await stack.enter_async_context(_watched(backend))
         yield backend
+
+
+@asynccontextmanager
+async def _spawned(backend: OllamaBackend, address: Address) -> AsyncIterator[None]:
+    """Have an Ollama of ORAC's own run; it is up, or has a problem, when this yields."""
+    environ = backend.host.environ
+    running = supervised(backend.settings, address, environ, backend.api, backend.forget)
+    async with running as backend.supervisor:
+        await backend.supervisor.settled()
+        backend.around = Surroundings.of(backend.settings, address, environ)  # there is a store now
+        yield
+
+
+@asynccontextmanager
+async def _watched(backend: OllamaBackend) -> AsyncIterator[None]:
+    watch = asyncio.create_task(backend.watch(), name=f"watch {backend.api.client.url}")
+    try:
+        yield
     finally:
         watch.cancel()
         await asyncio.wait([watch])
         await backend.close()
-        await client.close()
 
 
 def _not_loaded(id_: str, error: BackendUnavailable) -> OracError:

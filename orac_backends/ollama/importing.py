@@ -172,16 +172,21 @@ def _be_patient(patience: asyncio.Timeout) -> None:
     patience.reschedule(asyncio.get_running_loop().time() + _UPLOAD_IDLE_S)
 
 
-def store_of(settings_store: Path | None, environ: Mapping[str, str], home: Path) -> Path | None:
+def store_of(chosen: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Return where an Ollama of this machine keeps its models, as far as one can tell."""
-    named = environ.get("OLLAMA_MODELS")
+    if chosen is not None:
+        return chosen.expanduser()
+    named, home = environ.get("OLLAMA_MODELS"), environ.get("HOME")
     candidates = (
-        settings_store,
         Path(named) if named else None,
-        home / ".ollama" / "models",
+        Path(home) / ".ollama" / "models" if home else None,
         Path("/usr/share/ollama/.ollama/models"),
     )
-    return next((each for each in candidates if each is not None and each.is_dir()), None)
+    return next((each for each in candidates if each is not None and _is_store(each)), None)
+
+
+def _is_store(folder: Path) -> bool:
+    return (folder / "blobs").is_dir()
 
 
 def _created(line: Json) -> LoadProgress:

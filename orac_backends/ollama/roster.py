@@ -81,6 +81,11 @@ class Roster:
         for id_ in [id_ for id_, each in self._served.items() if each.digest == digest]:
             del self._served[id_]
 
+    def clear(self) -> None:
+        """Take note that nothing is loaded any more."""
+        self._changes += 1
+        self._served.clear()
+
     async def look(self, files: Sequence[ModelFile]) -> Inventory:
         """Ask the server what it has, and learn from it."""
         as_of = self._changes

@@ -1,12 +1,10 @@
 """The machine that Ollama runs on, as far as ORAC can see it: only when it is ORAC's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
 from attrs import frozen
-
-from orac_core import Host
 
 from .address import Address
 from .importing import store_of
@@ -32,10 +30,10 @@ class Surroundings:
     available: Callable[[], int] | None = None
 
     @classmethod
-    def of(cls, settings: OllamaSettings, address: Address, host: Host) -> Self:
+    def of(cls, settings: OllamaSettings, address: Address, environ: Mapping[str, str]) -> Self:
         """Look around; of another machine nothing is known but what the settings say."""
         if not address.on_this_machine:
             return cls(expect_gpu=bool(settings.expect_gpu))
         expect = has_gpu() if settings.expect_gpu is None else settings.expect_gpu
-        store = store_of(settings.store, host.environ, Path.home())
+        store = store_of(settings.store, environ)
         return cls(expect, shares_memory(), store, available_bytes)

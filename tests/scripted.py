@@ -21,9 +21,11 @@ from orac_core import (
     ModelNotFound,
     ModelState,
     Plugins,
+    Rates,
     Usage,
     hookimpl,
 )
+from orac_core.devices import Machine, Sensors
 
 
 @frozen
@@ -49,6 +51,8 @@ class ScriptedBackend:
     generating: int = 0
     closed_early: int = 0
     down: bool = False
+    rates: Rates = field(factory=Rates)
+    on_gpu_ratio: float | None = None
 
     def hold(self, step: str) -> asyncio.Event:
         """Make *step* wait until the event returned is set."""
@@ -75,7 +79,8 @@ class ScriptedBackend:
         request = self.loaded.get(name)
         if request is None:
             return ModelInfo(name)
-        loaded = LoadedInfo(request.context_length or 512, 0, request.parallel or 1, 1000)
+        given = request.context_length or 512, 0, request.parallel or 1, 1000
+        loaded = LoadedInfo(*given, on_gpu_ratio=self.on_gpu_ratio)
         return ModelInfo(name, ModelState.READY, loaded=loaded)
 
     @hookimpl
@@ -109,7 +114,8 @@ class ScriptedBackend:
                 yield Chunk(word)
                 await self._pass("canary" if canary else f"word {count}")
             finished = True
-            yield Chunk(done=True, finish_reason="stop", usage=Usage(2, len(self.words), 0))
+            usage = Usage(2, len(self.words), 0)
+            yield Chunk(done=True, finish_reason="stop", usage=usage, rates=self.rates)
         finally:
             self.generating -= 1
             self.closed_early += not finished
@@ -121,6 +127,13 @@ class ScriptedBackend:
 
     def count(self, step: str) -> int:
         return sum(call[0] == step for call in self.calls)
+
+
+class NoSensors(Sensors):
+    """A machine that says nothing, at once."""
+
+    async def look(self) -> Machine:
+        return Machine()
 
 
 def plugins(*backends: ScriptedBackend) -> Plugins:

@@ -15,11 +15,13 @@ MAY_IMPORT = {"orac_core": set(), "orac_backends": {"orac_core"}, "orac_server":
 ONLY_IN = {
     "httpx": {"orac_backends/_http.py"},
     "httpx_aiohttp": {"orac_backends/_http.py"},
+    "jtop": {"orac_core/devices/jetson.py"},
+    "pynvml": {"orac_core/devices/nvidia.py"},
     "xllamacpp": {"orac_backends/llamacpp/worker.py"},
 }
 CORE = (
-    *("errors", "types", "files", "states", "manifest", "kinds", "hookspecs", "plugins"),
-    *("health", "serving"),
+    *("errors", "types", "files", "states", "devices", "pace", "manifest", "kinds"),
+    *("hookspecs", "plugins", "health", "serving"),
 )
 """The rooms of the core, each importing only those before it."""
 

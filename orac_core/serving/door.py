@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from ..devices import Sensors
 from ..errors import ConfigurationError, InvalidRequest, OracError
 from ..files import ModelFiles, search_path
 from ..health import Required
@@ -29,13 +30,14 @@ UNASKED = frozenset({"ollama"})
 
 
 @asynccontextmanager
-async def open_manager(
+async def open_manager(  # noqa: PLR0913 - named in every call but the first
     manifest: Manifest | Path | None = None,
     *,
     models_dir: Path | None = None,
     plugins: Plugins | None = None,
     limits: Limits | None = None,
     environ: Mapping[str, str] | None = None,
+    sensors: Sensors | None = None,
 ) -> AsyncIterator[ModelManager]:
     """Open every backend of the manifest; on leaving, running answers end and engines stop.
 
@@ -46,6 +48,7 @@ async def open_manager(
         plugins: The plugins to use instead of those that are installed.
         limits: Bounds to use instead of the manifest's.
         environ: Environment variables to use instead of the process's.
+        sensors: What tells of the machine, instead of what there is on this one.
 
     Yields:
         The manager.
@@ -67,6 +70,7 @@ async def open_manager(
             limits or Limits(known.server.max_concurrency, known.server.max_queue),
             _context_lengths(known),
             required=_required(known),
+            sensors=await stack.enter_async_context(sensors or Sensors()),
         )
         try:
             yield manager

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 
 from attrs import define, evolve, field
 
+from ..devices import Machine, Sensors
 from ..errors import (
     BackendUnavailable,
     DeadlineExceeded,
@@ -37,6 +39,7 @@ from .draft import Draft
 from .engines import Backends, Engines
 from .names import Known, Names, Target, known
 from .slots import Slot, refuse_other_options
+from .watch import Company, Key, Watch
 
 
 @define(eq=False)
@@ -53,6 +56,7 @@ class ModelManager:
         limits: Bounds of the service.
         context_lengths: Context to load a model with when the caller names none.
         wall: Tells the time of day, in seconds since 1970.
+        sensors: Tell what the machine does; they stay their maker's to close.
         required: What has to be usable for all to be well.
         closing: True once no new work is taken.
     """
@@ -64,14 +68,17 @@ class ModelManager:
     limits: Limits = field(factory=Limits)
     context_lengths: Mapping[str, int] = field(factory=dict)
     wall: Callable[[], float] = time.time
+    sensors: Sensors = field(factory=Sensors)
     required: Required = field(factory=Required)
     closing: bool = field(default=False, init=False)
     _engines: Engines = field(init=False)
+    _watch: Watch = field(init=False)
     _slots: dict[tuple[str, str], Slot] = field(factory=dict, init=False)
     _available: Mapping[str, Known] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._engines = Engines(self.backends, self.limits)
+        self._watch = Watch(self.sensors)
 
     async def models(self) -> list[ServedModel]:
         """List every model of every backend that answers, in the manifest's order."""
@@ -186,6 +193,7 @@ class ModelManager:
     async def health(self) -> Health:
         """Say how everything is. Never raises because a backend is down."""
         instances = await self._engines.health()
+        self._watch.versions |= {name: it.version for name, it in instances.items() if it.version}
         down = {name for name, health in instances.items() if not health.usable}
         models, silent = await self._survey(but=down)
         for name, error in silent.items():
@@ -198,6 +206,10 @@ class ModelManager:
             required=self.required.instances,
             unknown=[name for name, target in self._needed().items() if target is None],
         )
+
+    async def machine(self) -> Machine:
+        """Return what the machine says of itself; never raises, what is not known is None."""
+        return await self.sensors.look()
 
     async def close(self, *, drain_s: float | None = None) -> None:
         """Take no new work, let running answers end, then end the rest.
@@ -247,6 +259,7 @@ class ModelManager:
             ticket.stage = "waiting for the model to be loaded"
             request = self._with_defaults(LoadRequest(slot.model))
             await ticket.wait(_exhaust(slot.ensure_ready(request)))
+            await ticket.wait(self._survey())  # where it ended up
         draft.ready()
 
     async def _written(
@@ -254,7 +267,7 @@ class ModelManager:
     ) -> AsyncGenerator[str | Answer, None]:
         ticket.stage = "waiting for the first token"
         slot.last_used_at = self.wall()
-        async with slot.answering(ticket), self._stream(slot, request) as stream:
+        async with slot.answering(ticket), self._stream(slot, request) as (stream, company):
             while True:
                 try:
                     chunk = await ticket.wait(anext(stream))
@@ -267,16 +280,18 @@ class ModelManager:
                     draft.add(chunk.text)
                     yield chunk.text
                 if chunk.done:
-                    yield draft.finish(chunk, chunk.finish_reason or "stop")
+                    answer = draft.finish(chunk, chunk.finish_reason or "stop")
+                    self._watch.answered(slot.key, answer, company)
+                    yield answer
                     return
 
     @asynccontextmanager
     async def _stream(
         self, slot: Slot, request: GenerateRequest
-    ) -> AsyncIterator[AsyncGenerator[Chunk, None]]:
-        with slot.breaker.watching():
+    ) -> AsyncIterator[tuple[AsyncGenerator[Chunk, None], Company]]:
+        with slot.breaker.watching(), self._watch.answering() as company:
             async with aclosing(slot.instance.generate(request)) as stream:
-                yield stream
+                yield stream, company
 
     async def _aim(self, name: str) -> tuple[Target, Slot]:
         """Find the slot of *name*, without asking the backends when its model is ready."""
@@ -343,6 +358,7 @@ class ModelManager:
                 key = name, info.id
                 slot = self._slot(key)
                 now = slot.reported(info, as_of.get(key, 0))
+                now = evolve(now, warning=self._watch.seen(key, now))
                 kind, used = self.backends.kinds[name], slot.last_used_at
                 served = ServedModel(now, name, kind, roles.get(key, ()), used, key in needed)
                 listing.append(served)
@@ -355,8 +371,12 @@ class ModelManager:
         slot = self._slots.get(key)
         if slot is None:
             instance, breaker = self.backends.open[key[0]], self._engines.breaker(key[0])
-            slot = self._slots[key] = Slot(instance, key[1], self.limits, breaker)
+            slot = Slot(instance, key[1], self.limits, breaker, partial(self._before_load, key))
+            self._slots[key] = slot
         return slot
+
+    async def _before_load(self, key: Key, request: LoadRequest) -> None:
+        await self._watch.loading(key, (request.context_length, request.gpu_layers))
 
 
 async def _exhaust(stages: AsyncGenerator[LoadProgress, None]) -> None:

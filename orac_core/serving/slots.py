@@ -1,7 +1,7 @@
 """A slot for each model: its state, the one load it may have, and the answers that are running."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 
 from attrs import define, evolve, field
@@ -28,6 +28,7 @@ class Slot:
         model: Its id there.
         limits: Bounds of the service.
         breaker: Spares the instance while it can not be reached.
+        before_load: Called with what is about to be loaded.
         state: The last state that was reached or is being reached.
         reason: Why it is ``failed``.
         last_used_at: When its last answer began, in seconds since 1970.
@@ -41,6 +42,7 @@ class Slot:
     model: str
     limits: Limits
     breaker: Breaker
+    before_load: Callable[[LoadRequest], Awaitable[None]]
     state: ModelState = ModelState.STOPPED
     reason: str | None = None
     last_used_at: float | None = None
@@ -57,6 +59,11 @@ class Slot:
     def __attrs_post_init__(self) -> None:
         self.admission = Admission(self.limits)
         self._idle.set()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Names of the instance and the model."""
+        return self.instance.name, self.model
 
     @property
     def unused(self) -> bool:
@@ -168,6 +175,7 @@ class Slot:
     async def _fly(self, request: LoadRequest, report: Report) -> None:
         self._become(ModelState.STARTING)
         try:
+            await self.before_load(request)
             with self.breaker.watching():
                 async with aclosing(self.instance.load(request)) as stages:
                     async for progress in stages:

@@ -5,10 +5,11 @@ import re
 import time
 from importlib.metadata import version
 
-import psutil
 from aiohttp import web
+from attrs import asdict
 
 from orac_core import BackendUnavailable, Health, ModelManager, ShuttingDown
+from orac_core.devices import Device, Gpu, Machine
 from orac_core.health import Finding, Flaw, summary
 
 from ..body import reply
@@ -25,7 +26,7 @@ async def health(request: web.Request) -> web.StreamResponse:
     manager = request.app[MANAGER]
     found = _with_log(await manager.health(), request.app.get(LINES))
     uptime_s = time.monotonic() - request.app[STARTED_AT]
-    body = _without_folders(_body(manager, found, uptime_s))
+    body = _without_folders(_body(manager, found, await manager.machine(), uptime_s))
     return reply(body, 503 if found.status == "unhealthy" else 200)
 
 
@@ -55,15 +56,15 @@ async def ready(request: web.Request) -> web.StreamResponse:
     return reply({"status": "ready"})
 
 
-def _body(manager: ModelManager, found: Health, uptime_s: float) -> Json:
+def _body(manager: ModelManager, found: Health, machine: Machine, uptime_s: float) -> Json:
     return {
         "status": found.status,
         "message": found.message,
         "uptime_s": round(uptime_s, 3),
         "versions": _versions(found),
-        "memory": _memory(),
-        "gpu": None,
-        "device": None,
+        "memory": asdict(machine.memory),
+        "gpu": _told(machine.gpu),
+        "device": _told(machine.device),
         "instances": _instances(manager, found),
         "models_loaded": dict(found.models_loaded),
         "loaded_count": found.loaded_count,
@@ -95,15 +96,8 @@ def _versions(found: Health) -> Json:
     }
 
 
-def _memory() -> Json:
-    memory = psutil.virtual_memory()
-    return {
-        "total_bytes": memory.total,
-        "available_bytes": memory.available,
-        "free_bytes": memory.free,
-        "page_cache_bytes": getattr(memory, "cached", None),
-        "unified": None,
-    }
+def _told(values: Gpu | Device | None) -> Json | None:
+    return None if values is None else asdict(values)
 
 
 def _instances(manager: ModelManager, found: Health) -> Json:

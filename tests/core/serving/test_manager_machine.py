@@ -20,7 +20,7 @@ from orac_core import (
     OracError,
 )
 from orac_core.manifest import parse
-from tests.scripted import ScriptedBackend, plugins
+from tests.scripted import NoSensors, ScriptedBackend, plugins
 
 MODELS = ("small", "large")
 STEPS = ("load", "canary", "word 1", "unload", "models")
@@ -92,7 +92,9 @@ class ManagerMachine(RuleBasedStateMachine):
         self.tasks: list[asyncio.Task[str]] = []
         data = parse({"backends": {"here": {"kind": "scripted"}}}, "test")
         limits = Limits(max_concurrency=2, max_queue=2, drain_s=5)
-        opening = orac_core.open(data, plugins=plugins(self.backend), limits=limits, environ={})
+        opening = orac_core.open(
+            data, plugins=plugins(self.backend), limits=limits, environ={}, sensors=NoSensors()
+        )
         self.manager = self.run(self.stack.enter_async_context(opening))
 
     def run(self, awaitable):

@@ -1,0 +1,135 @@
+"""What is known of a machine at one moment. None stands wherever nothing and nobody says it."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from attrs import evolve, field, fields, frozen
+
+T = TypeVar("T", "Memory", "Gpu", "Device")
+
+
+@frozen
+class Memory:
+    """The memory of the CPU, in bytes.
+
+    Attributes:
+        total_bytes: All of it.
+        available_bytes: What programs can have without swapping, page cache given back.
+        free_bytes: What nothing uses, not even the page cache.
+        page_cache_bytes: What the kernel keeps of files, as free(1) counts it.
+        unified: Whether the GPU uses this same memory.
+        swap_total_bytes: Size of the swap; 0 where there is none.
+        swap_free_bytes: What is not used of it.
+        swapped_in_bytes: Read back from swap since the machine started.
+        swapped_out_bytes: Written to swap since the machine started.
+        limit_bytes: What the control groups of this process let it use; None when all.
+    """
+
+    total_bytes: int | None = None
+    available_bytes: int | None = None
+    free_bytes: int | None = None
+    page_cache_bytes: int | None = None
+    unified: bool | None = None
+    swap_total_bytes: int | None = None
+    swap_free_bytes: int | None = None
+    swapped_in_bytes: int | None = None
+    swapped_out_bytes: int | None = None
+    limit_bytes: int | None = None
+
+
+@frozen
+class Gpu:
+    """The first GPU.
+
+    Attributes:
+        name: What its driver calls it.
+        memory_total_bytes: Memory of its own; None where it shares that of the CPU.
+        memory_used_bytes: What is in use; with shared memory, what the GPU has of that.
+        load_ratio: Share of the time in which it worked, 0 to 1.
+        cuda: Newest version of CUDA that the driver can do.
+        temperature_c: Its temperature.
+        power_w: What it takes.
+        frequency_hz: Its clock.
+    """
+
+    name: str | None = None
+    memory_total_bytes: int | None = None
+    memory_used_bytes: int | None = None
+    load_ratio: float | None = None
+    cuda: str | None = None
+    temperature_c: float | None = None
+    power_w: float | None = None
+    frequency_hz: int | None = None
+
+
+@frozen
+class Device:
+    """The board.
+
+    Attributes:
+        board: Its name: ``NVIDIA Jetson Orin Nano …``.
+        jetpack: Version of JetPack, or ``L4T …`` where only that of the Linux below it is known.
+        power_mode: Name of the power mode: ``15W``, ``MAXN`` …
+        jetson_clocks: Whether all clocks are held at their highest.
+        temperatures: Degrees Celsius by sensor; None for one that is offline.
+        power_w: What the whole board takes.
+        throttling: Whether clocks are lowered now, for heat or for power.
+    """
+
+    board: str | None = None
+    jetpack: str | None = None
+    power_mode: str | None = None
+    jetson_clocks: bool | None = None
+    temperatures: Mapping[str, float | None] = field(factory=dict)
+    power_w: float | None = None
+    throttling: bool | None = None
+
+
+@frozen
+class Reading:
+    """What one source says."""
+
+    memory: Memory = Memory()
+    gpu: Gpu = Gpu()
+    device: Device = Device()
+
+
+@frozen
+class Machine:
+    """What all sources together say.
+
+    Attributes:
+        memory: The memory of the CPU.
+        gpu: The first GPU; None when nothing is known of any.
+        device: The board; None when nothing is known of it.
+        silent: Why a source says nothing, by its name: ``jtop``, ``nvml``, ``linux``.
+    """
+
+    memory: Memory = Memory()
+    gpu: Gpu | None = None
+    device: Device | None = None
+    silent: Mapping[str, str] = field(factory=dict)
+
+
+def together(*readings: Reading) -> Reading:
+    """Return for each field what the first of *readings* says that knows it."""
+    return Reading(
+        _first_known(*(each.memory for each in readings)),
+        _first_known(*(each.gpu for each in readings)),
+        _first_known(*(each.device for each in readings)),
+    )
+
+
+def _first_known(first: T, *others: T) -> T:
+    lacking = [each.name for each in fields(type(first)) if _is_nothing(getattr(first, each.name))]
+    said = {name: [getattr(each, name) for each in others] for name in lacking}
+    known: dict[str, Any] = {
+        name: next(each for each in found if not _is_nothing(each))
+        for name, found in said.items()
+        if not all(map(_is_nothing, found))
+    }
+    return evolve(first, **known)
+
+
+def _is_nothing(value: object) -> bool:
+    return value is None or value == {}

@@ -30,12 +30,14 @@ ENV UV_COMPILE_BYTECODE=1 \
     UV_PYTHON=3.12 \
     UV_PYTHON_INSTALL_DIR=/opt/python \
     UV_PYTHON_PREFERENCE=only-managed
+# `jetson` adds the client of jtop, under the AGPL.
+ARG ORAC_EXTRA=""
 WORKDIR /src
 RUN uv python install --no-bin "${UV_PYTHON}"
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --frozen --no-dev ${ORAC_EXTRA:+--extra} ${ORAC_EXTRA} --no-install-project
 COPY . .
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --frozen --no-dev ${ORAC_EXTRA:+--extra} ${ORAC_EXTRA} --no-editable
 
 # Which base image holds is the builder's choice.
 # hadolint ignore=DL3006

@@ -64,7 +64,7 @@ async def test_p46_an_ollama_that_is_killed_comes_back_and_its_model_with_the_ne
         before = ollama_of(server)
         runners = before.children(recursive=True)
         before.send_signal(signal.SIGKILL)
-        states = []
+        states: list[str] = []
         async with asyncio.timeout(10):
             while not states or states[-1] != "stopped":
                 _, listed = await asked(server, "GET", "/v1/models")

@@ -26,7 +26,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 
 @pytest.fixture
-def ollama(tmp_path):
+def started_ollama(tmp_path):
     """A stand-in for Ollama in a process of its own; yields its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -39,6 +39,17 @@ def ollama(tmp_path):
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture
+async def ollama(started_ollama):
+    """The address of a stand-in that answers."""
+    async with asyncio.timeout(30):
+        while True:
+            with suppress(aiohttp.ClientError):
+                await answered("GET", f"{started_ollama}/api/version")
+                return started_ollama
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

@@ -328,16 +328,49 @@ async def test_a_server_that_takes_nothing_of_a_file_is_given_up(
 ):
     ollama = await open_ollama(folder)
     monkeypatch.setattr("orac_backends.ollama.importing._UPLOAD_IDLE_S", 0.2)
-    raw_file = Raw().text("general.architecture", "llama").tensor("a", 8 << 20)
-    header = raw_file.header()
-    with (folder / "large.gguf").open("wb") as file:
-        file.write(header)
-        file.truncate(len(header) + 32 + (32 << 20))
+    write_large(folder)
     held = asyncio.Event()
     monkeypatch.setattr(type(fake.blobs), "receive", lambda *_: held.wait())
     with pytest.raises(BackendUnavailable, match="took nothing of large.gguf for 0.2 s"):
         await load(ollama, "large")
     held.set()
+
+
+def write_large(folder):
+    """Write a sound GGUF of 32 MiB, too large for what sockets hold."""
+    raw_file = Raw().text("general.architecture", "llama").tensor("a", 8 << 20)
+    header = raw_file.header()
+    with (folder / "large.gguf").open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + 32 + (32 << 20))
+
+
+async def test_a_load_that_is_given_up_stops_the_upload(open_ollama, folder, fake, monkeypatch):
+    ollama = await open_ollama(folder)
+    write_large(folder)
+    receive, reached, goes_on = type(fake.blobs).receive, asyncio.Event(), asyncio.Event()
+    ends = []
+
+    async def slowly(store, digest, chunks):
+        async def held():
+            async for chunk in chunks:
+                reached.set()
+                yield chunk
+                await goes_on.wait()
+
+        try:
+            await receive(store, digest, held())
+        finally:
+            ends.append(fake.uploads)
+
+    monkeypatch.setattr(type(fake.blobs), "receive", slowly)
+    loading = asyncio.create_task(load(ollama, "large"))
+    await reached.wait()
+    loading.cancel()
+    await asyncio.wait([loading])
+    goes_on.set()
+    await until(lambda: ends)
+    assert (fake.uploads, fake.creates, list(fake.blobs.leftovers())) == (0, 0, [])
 
 
 async def test_a_load_that_is_given_up_leaves_nothing_that_a_retry_would_trust(

@@ -17,7 +17,9 @@ async def open_service(tmp_path):
     """Opens services: of a scripted backend when one is given, else of the real llama.cpp."""
     async with AsyncExitStack() as stack:
 
-        async def opened(backend=None, *, models_dir=None, manifest=None, limits=None):
+        async def opened(
+            backend=None, *, models_dir=None, manifest=None, limits=None, sensors=None
+        ):
             known = parse(manifest or (SCRIPTED if backend else {}), "a test")
             manager = await stack.enter_async_context(
                 orac_core.open(
@@ -26,6 +28,7 @@ async def open_service(tmp_path):
                     plugins=plugins(backend) if backend else None,
                     limits=limits,
                     environ={},
+                    sensors=sensors,
                 )
             )
             return await stack.enter_async_context(serving(manager))

@@ -1,7 +1,12 @@
 """Health over HTTP."""
 
+import pytest
+
 import orac_core
 from orac_core import InstanceHealth
+from orac_core.devices import Device, Machine, Memory, Sensors
+from orac_core.devices.jetson import Jtop
+from orac_core.devices.nvidia import Nvml
 from orac_server.handlers.health import FOLDERS
 from tests.scripted import ScriptedBackend
 
@@ -52,20 +57,46 @@ async def test_a_healthy_service_says_how_it_is(service):
     assert body["models_loaded"] == {"fake/small": True, "fake/large": False}
     assert (body["loaded_count"], body["total_count"]) == (1, 2)
     assert body["plugins"] == {"loaded": ["scripted"], "broken": {}}
-    assert (body["gpu"], body["device"], body["degradation"], body["errors"]) == (
-        None,
-        None,
-        [],
-        {},
-    )
+    assert (body["degradation"], body["errors"]) == ([], {})
 
 
 async def test_the_memory_is_that_of_the_machine(service):
     memory = (await service.get("/v1/health")).body["memory"]
-    assert memory["unified"] is None
     assert 0 < memory["free_bytes"] <= memory["total_bytes"]
     assert 0 < memory["available_bytes"] <= memory["total_bytes"]
     assert memory["page_cache_bytes"] >= 0
+
+
+class Board(Sensors):
+    """A Jetson whose GPU says nothing and one of whose sensors is offline."""
+
+    async def look(self):
+        temperatures = {"cpu": 48.5, "gpu": None}
+        return Machine(
+            Memory(8 << 30, unified=True), None, Device("Orin", temperatures=temperatures)
+        )
+
+
+async def test_what_the_board_says_is_told_and_the_rest_is_null(open_service, backend):
+    body = (await (await open_service(backend, sensors=Board())).get("/v1/health")).body
+    assert body["gpu"] is None
+    assert (body["memory"]["total_bytes"], body["memory"]["unified"]) == (8 << 30, True)
+    assert body["memory"]["free_bytes"] is None
+    assert (body["device"]["board"], body["device"]["power_mode"]) == ("Orin", None)
+    assert body["device"]["temperatures"] == {"cpu": 48.5, "gpu": None}
+
+
+@pytest.mark.parametrize("fault", [ImportError("no jtop"), KeyError("load"), OSError("N/A")])
+async def test_p76_sensors_that_fail_leave_health_standing(service, monkeypatch, fault):
+    def failing(_):
+        raise fault
+
+    monkeypatch.setattr(Jtop, "read", failing)
+    monkeypatch.setattr(Nvml, "read", failing)
+    monkeypatch.setattr("orac_core.devices.linux.changing", failing)
+    reply = await service.get("/v1/health")
+    assert (reply.status, reply.body["gpu"], reply.body["device"]) == (200, None, None)
+    assert set(reply.body["memory"].values()) == {None}
 
 
 async def test_p38_nothing_that_can_serve_is_503_and_says_why(service, backend):

@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 import orac_core
+from orac_core import Manifest, ModelNotFound
 from orac_core.manifest import parse
 from tests.fake_ollama import FakeOllama
 from tests.server.serving import events, service
@@ -52,6 +53,20 @@ async def test_a_file_in_the_folder_is_served_by_ollama_alone(served, fake):
     assert reply.status == 200
     assert reply.body["instance"] == "ollama"
     assert fake.uploads == 1
+
+
+async def test_without_a_manifest_an_ollama_that_answers_is_served_beside_the_files(fake, tmp_path):
+    write(tmp_path, MODEL)
+    environ = {"OLLAMA_HOST": fake.url}
+    async with orac_core.open(Manifest(), models_dir=tmp_path, environ=environ) as manager:
+        listed = {(each.instance, each.info.id) for each in await manager.models()}
+        assert listed == {("local", MODEL), ("ollama", "tiny:latest")}
+        await fake.stop()
+        assert {each.instance for each in await manager.models()} == {"local"}
+        health = await manager.health()
+        assert (health.status, set(health.instances)) == ("healthy", {"local"})
+        with pytest.raises(ModelNotFound):
+            await manager.find("nope")
 
 
 async def test_an_answer_says_what_ollama_counted(served):

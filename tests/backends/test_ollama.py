@@ -369,7 +369,7 @@ async def test_a_load_that_is_given_up_stops_the_upload(open_ollama, folder, fak
     loading.cancel()
     await asyncio.wait([loading])
     goes_on.set()
-    await until(lambda: ends)
+    await until(lambda: bool(ends))
     assert (fake.uploads, fake.creates, list(fake.blobs.leftovers())) == (0, 0, [])
 
 

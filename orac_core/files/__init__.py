@@ -3,21 +3,32 @@
 from .catalog import LookedAt, ModelFiles
 from .folder import Contents, FileSet, find
 from .gguf import read_header
+from .hashing import Hashing, HashProgress
 from .header import GgufHeader
-from .integrity import check
+from .integrity import check, expected
+from .ledger import key_of
 from .model_file import ModelFile
 from .paths import Place, search_path
+from .trickle import Trickle
+from .verify import Verified, verify
 
 __all__ = [
     "Contents",
     "FileSet",
     "GgufHeader",
+    "HashProgress",
+    "Hashing",
     "LookedAt",
     "ModelFile",
     "ModelFiles",
     "Place",
+    "Trickle",
+    "Verified",
     "check",
+    "expected",
     "find",
+    "key_of",
     "read_header",
     "search_path",
+    "verify",
 ]

@@ -1,21 +1,26 @@
 """The models on the disk, looked at anew for each question and remembered where nothing changed."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ..errors import ModelFileInvalid
+from ..state_directory import StateDirectory
 from . import integrity
+from .digests import Digests
 from .folder import Contents, FileSet, find
+from .hashing import HashProgress
 from .header import GgufHeader
+from .ledger import Ledger, key, key_of
 from .malformed import printing
 from .model_file import ModelFile
 from .names import look_up, named
 from .paths import Place
-from .remembered import Digests, FileState, Headers
+from .remembered import FileState, Headers
 
 _UNPRINTABLE = "its name has characters that do not print; rename it"
 
@@ -59,14 +64,20 @@ class ModelFiles:
     Attributes:
         places: Where to look, in order.
         checksums: Model id, with the ending ``.gguf`` or without → what its files must hash to.
+        state: Keeps what they really hash to over a restart.
+        digests: What they really hash to.
     """
 
     places: tuple[Place, ...]
     checksums: Mapping[str, str] = field(factory=dict)
+    state: StateDirectory = field(factory=lambda: StateDirectory(None))
+    digests: Digests = field(init=False)
     _headers: Headers = field(factory=Headers, init=False)
-    _digests: Digests = field(factory=Digests, init=False)
     _next_scan: asyncio.Task[_Scan] | None = field(default=None, init=False)
     _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.digests = Digests(Ledger(self.state))
 
     async def all(self) -> tuple[ModelFile, ...]:
         """Return every model, the unusable ones with their problem, in the order of the places."""
@@ -76,18 +87,46 @@ class ModelFiles:
         """Return the model of that id, with the ending ``.gguf`` or without; None for none."""
         return look_up((await self._scanned()).models, name)
 
-    async def validate(self, model: ModelFile, checksum: str | None = None) -> None:
+    async def validate(
+        self,
+        model: ModelFile,
+        checksum: str | None = None,
+        progress: HashProgress | None = None,
+    ) -> None:
         """Return when the model's files are there, readable and whole.
 
         Args:
             model: What `find` or `all` returned.
             checksum: What the files must hash to, in one of the forms of `integrity.check`;
-                None for the one in ``checksums``. The first time reads the whole model.
+                None for the one in ``checksums``. The first time reads the whole model, and stops
+                that soon after the last who waits for it was cancelled.
+            progress: Follows the reading.
 
         Raises:
             ModelFileInvalid: They are not; the problem says what is wrong.
         """
-        await asyncio.to_thread(self._validate, model, checksum or self.checksum(model))
+        checksum = checksum or self.checksum(model)
+        await asyncio.to_thread(self._require_whole, model, checksum)
+        if checksum is not None:
+            algorithm, wanted = integrity.expected(model.path, checksum)
+            found = await self.digests.of(model.parts, algorithm, progress)
+            if found != wanted:
+                problem = integrity.mismatch(algorithm, wanted, found)
+                raise ModelFileInvalid(model.path, problem)
+
+    async def digest(self, parts: Sequence[Path], progress: HashProgress | None = None) -> str:
+        """Return the sha256 of files put together; raises as `Digests.of` does."""
+        return await self.digests.of(parts, "sha256", progress)
+
+    async def remembered(self, parts: Sequence[Path]) -> str | None:
+        """Return the sha256 of files when it is known without reading them.
+
+        Raises:
+            ModelFileInvalid: A file is gone.
+        """
+        return await asyncio.to_thread(
+            lambda: self.digests.ledger.known(key_of(parts, "sha256")),
+        )
 
     def checksum(self, model: ModelFile) -> str | None:
         """Return what the model's files must hash to; None when nobody said."""
@@ -115,28 +154,64 @@ class ModelFiles:
         self._headers.begin_scan()
         contents = tuple(find(place) for place in self.places)
         table, shadowed = named(file_set for found in contents for file_set in found.file_sets)
-        models = {id_: _model(id_, found, self._headers) for id_, found in table.items()}
+        models = {id_: self._model(id_, found) for id_, found in table.items()}
         return _Scan(contents, models, shadowed)
 
-    def _validate(self, model: ModelFile, checksum: str | None) -> None:
+    def _model(self, id_: str, file_set: FileSet) -> ModelFile:
+        header, problem = _judged(file_set, self._headers)
+        found = list(_found(file_set.parts))
+        model = ModelFile(
+            id=id_,
+            path=file_set.parts[0],
+            parts=file_set.parts,
+            size_bytes=sum(state.size_bytes for state in found),
+            modified_at=max((state.modified_ns for state in found), default=0) / 1e9,
+            header=header,
+            problem=problem,
+            place=file_set.place,
+        )
+        return self._with_digest(model, found) if problem is None else model
+
+    def _with_digest(self, model: ModelFile, states: Sequence[FileState]) -> ModelFile:
+        """Add what is known of the hash without reading the files."""
+        ledger, name = self.digests.ledger, key(states, "sha256")
+        return evolve(
+            model,
+            sha256=None if ledger.rotten(name) else ledger.known(name),
+            problem=self._against(model, states, self.checksum(model)),
+        )
+
+    def _against(
+        self, model: ModelFile, states: Sequence[FileState], checksum: str | None
+    ) -> str | None:
+        """Return what the hashes that are known tell against a model."""
+        wanted = {}
+        if checksum is not None:
+            try:
+                wanted = dict([integrity.expected(model.path, checksum)])
+            except ModelFileInvalid as error:
+                return error.problem
+        algorithms = dict.fromkeys(("sha256", *wanted))
+        return next(filter(None, map(partial(self._wrong, states, wanted), algorithms)), None)
+
+    def _wrong(
+        self, states: Sequence[FileState], wanted: Mapping[str, str], algorithm: str
+    ) -> str | None:
+        name = key(states, algorithm)
+        known, found = self.digests.ledger.known(name), self.digests.ledger.rotten(name)
+        if known and found:
+            return integrity.rotten(algorithm, known, found)
+        if known and known != wanted.get(algorithm, known):
+            return integrity.mismatch(algorithm, wanted[algorithm], known)
+        return None
+
+    def _require_whole(self, model: ModelFile, checksum: str | None) -> None:
         if not model.path.name.isprintable():
             raise ModelFileInvalid(Path(printing(model.path.name)), _UNPRINTABLE)
-        integrity.check(model.parts, checksum, self._digests.of)
-
-
-def _model(id_: str, file_set: FileSet, headers: Headers) -> ModelFile:
-    header, problem = _judged(file_set, headers)
-    found = list(_found(file_set.parts))
-    return ModelFile(
-        id=id_,
-        path=file_set.parts[0],
-        parts=file_set.parts,
-        size_bytes=sum(state.size_bytes for state in found),
-        modified_at=max((state.modified_ns for state in found), default=0) / 1e9,
-        header=header,
-        problem=problem,
-        place=file_set.place,
-    )
+        integrity.whole(model.parts)
+        states = [FileState.of(part) for part in model.parts]
+        if problem := self._against(model, states, checksum):
+            raise ModelFileInvalid(model.path, problem)
 
 
 def _judged(file_set: FileSet, headers: Headers) -> tuple[GgufHeader | None, str | None]:

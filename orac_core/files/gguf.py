@@ -72,11 +72,13 @@ def _require_magic(head: bytes, size: int) -> None:
     if size == 0:
         raise Malformed("the file is empty")
     if not head.startswith(_MAGIC):
-        small = f"too small ({size} bytes), perhaps truncated; " if size < _SMALLEST_FILE else ""
+        small = f"too small ({size:,} bytes), perhaps truncated; " if size < _SMALLEST_FILE else ""
         raise Malformed(f"not a GGUF file: {small}{foreign(head)}")
     if size < _SMALLEST_FILE:
         version = int.from_bytes(head[4:8], "little")
-        raise Malformed(f"truncated: a GGUF (version {version}) too small to be one: {size} bytes")
+        raise Malformed(
+            f"truncated: a GGUF (version {version}) too small to be one: {size:,} bytes"
+        )
 
 
 def _unsupported(version: int, swapped: int) -> str:
@@ -96,6 +98,5 @@ def _alignment(keys: Metadata) -> int:
 
 def _require_whole(header: GgufHeader, size: int) -> None:
     if header.needed_bytes > size:
-        raise Malformed(
-            f"truncated: its tensors end at byte {header.needed_bytes} and the file has {size}",
-        )
+        needed = f"it needs {header.needed_bytes:,} bytes and has {size:,}"
+        raise Malformed(f"truncated: {needed}; download it again")

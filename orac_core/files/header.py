@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from ..shape import Shape, Weights
 from .ggml_types import FILE_TYPES
 from .malformed import Malformed, printing, quoted
 from .metadata import Metadata, Text
@@ -52,6 +53,9 @@ class GgufHeader:
         tensor_bytes: Bytes of the weights, without padding.
         data_offset: Bytes from the start of the file to the weights.
         needed_bytes: Bytes that a whole file has at least.
+        weights: The same bytes, by what an engine does with them.
+        shape: What its memory is made of; None where the file does not say enough, and in the
+            later parts of a split model.
         split_no: Number of this part, from 0; None in a whole model.
         split_count: Number of parts; None in a whole model.
         warnings: What is odd and need not keep the model from working.
@@ -80,6 +84,8 @@ class GgufHeader:
     tensor_bytes: int
     data_offset: int
     needed_bytes: int
+    weights: Weights
+    shape: Shape | None
     split_no: int | None
     split_count: int | None
     warnings: tuple[str, ...]
@@ -123,9 +129,27 @@ def described(version: int, keys: Metadata, tensors: TensorTable, data_offset: i
         tensor_bytes=tensors.size_bytes,
         data_offset=data_offset,
         needed_bytes=data_offset + tensors.end,
+        weights=tensors.weights,
+        shape=_shape(keys, architecture, tensors.weights),
         split_no=split_no,
         split_count=split_count,
         warnings=tuple(_warnings(architecture, context_length, tensors, suspicious=suspicious)),
+    )
+
+
+def _shape(keys: Metadata, architecture: str | None, weights: Weights) -> Shape | None:
+    if architecture is None:
+        return None
+    try:
+        told = {name: keys.flags(f"{architecture}.{name}") for name in Shape.FACTS}
+    except Malformed:  # said in a way unknown here, which need not keep an engine from reading it
+        return None
+    return Shape.of(
+        architecture,
+        {name: values for name, values in told.items() if values},
+        weights,
+        vocabulary_size=keys.count("tokenizer.ggml.tokens") or 0,
+        merges=keys.count("tokenizer.ggml.merges") or 0,
     )
 
 

@@ -1,18 +1,17 @@
 """Whether a model's files are there, readable and whole, and whether they are the right ones."""
 
-import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import evolve
 
 from ..errors import ModelFileInvalid
 from .gguf import read_header
+from .hashing import Hashing
 from .header import GgufHeader
-from .malformed import Malformed, fault, quoted
+from .malformed import quoted
 from .parts import PartName, first_missing
-from .window import opened
 
 _DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
 _SHOWN_DIGITS = 8
@@ -25,29 +24,7 @@ _NOT_SERVABLE = {
 }
 
 
-def digest(parts: Sequence[Path], algorithm: str) -> str:
-    """Return the hash of the files put together, in hexadecimal digits.
-
-    Raises:
-        ModelFileInvalid: A file cannot be read.
-    """
-    total = hashlib.new(algorithm, usedforsecurity=False)
-    for part in parts:
-        try:
-            with opened(part) as window, open(window.descriptor, "rb", closefd=False) as file:
-                hashlib.file_digest(file, lambda: total)
-        except Malformed as error:
-            raise ModelFileInvalid(part, str(error)) from error
-        except OSError as error:
-            raise ModelFileInvalid(part, fault(error)) from error
-    return total.hexdigest()
-
-
-def check(
-    parts: Sequence[Path],
-    checksum: str | None = None,
-    digest: Callable[[Sequence[Path], str], str] = digest,
-) -> GgufHeader:
+def check(parts: Sequence[Path], checksum: str | None = None) -> GgufHeader:
     """Return the header of a model whose files are there, readable and whole.
 
     It blocks, with a checksum for as long as reading the whole model takes: call it in a thread.
@@ -56,7 +33,21 @@ def check(
         parts: The model's files in order; of a split model those that were found.
         checksum: What the files must hash to, as ``sha256:<hex>``, ``sha1:<hex>`` or
             ``md5:<hex>``; that of a split model is that of its parts put together.
-        digest: Computes the hash, or remembers it.
+
+    Raises:
+        ModelFileInvalid: They are not; the problem says what is wrong.
+    """
+    header = whole(parts)
+    if checksum is not None:
+        algorithm, wanted = expected(parts[0], checksum)
+        found = Hashing(tuple(parts), algorithm).run()
+        if found is not None and found != wanted:
+            raise ModelFileInvalid(parts[0], mismatch(algorithm, wanted, found))
+    return header
+
+
+def whole(parts: Sequence[Path]) -> GgufHeader:
+    """Return the header of a model whose files have the sizes that their headers tell.
 
     Raises:
         ModelFileInvalid: They are not; the problem says what is wrong.
@@ -65,9 +56,6 @@ def check(
     problem = unservable(header)
     if problem:
         raise ModelFileInvalid(parts[0], problem)
-    if checksum is not None:
-        algorithm, wanted = _expected(parts[0], checksum)
-        _compare(parts[0], algorithm, wanted, digest(parts, algorithm))
     return header
 
 
@@ -90,8 +78,12 @@ def joined(parts: Sequence[Path], headers: Sequence[GgufHeader]) -> GgufHeader:
     return _sum(headers)
 
 
-def _expected(path: Path, checksum: str) -> tuple[str, str]:
-    """Return the algorithm and the hexadecimal digits of a checksum."""
+def expected(path: Path, checksum: str) -> tuple[str, str]:
+    """Return the algorithm and the hexadecimal digits of a checksum.
+
+    Raises:
+        ModelFileInvalid: It is none that is known.
+    """
     algorithm, _, digits = checksum.partition(":")
     length = _DIGITS.get(algorithm)
     if length is None or not re.fullmatch(f"[0-9a-fA-F]{{{length}}}", digits):
@@ -103,13 +95,25 @@ def _expected(path: Path, checksum: str) -> tuple[str, str]:
     return algorithm, digits.lower()
 
 
-def _compare(path: Path, algorithm: str, wanted: str, found: str) -> None:
-    if found != wanted:
-        raise ModelFileInvalid(
-            path,
-            f"checksum {algorithm}: expected {wanted[:_SHOWN_DIGITS]}…,"
-            f" found {found[:_SHOWN_DIGITS]}…; download the file again or correct the manifest",
-        )
+def mismatch(algorithm: str, wanted: str, found: str) -> str:
+    """Return what to say of files that are not those they should be."""
+    return (
+        f"{_differing(algorithm, wanted, found)}; download the file again or correct the manifest"
+    )
+
+
+def rotten(algorithm: str, wanted: str, found: str) -> str:
+    """Return what to say of files that changed though nobody has written them."""
+    return (
+        f"{_differing(algorithm, wanted, found)}, and nobody has written it meanwhile: the storage"
+        " may be failing; download the file again, to another disk"
+    )
+
+
+def _differing(algorithm: str, wanted: str, found: str) -> str:
+    return (
+        f"checksum {algorithm}: expected {wanted[:_SHOWN_DIGITS]}…, found {found[:_SHOWN_DIGITS]}…"
+    )
 
 
 def _require_parts(parts: Sequence[Path]) -> None:
@@ -142,11 +146,14 @@ def _sum(headers: Sequence[GgufHeader]) -> GgufHeader:
     first, *others = headers
     if not others:
         return first
+    weights = sum((header.weights for header in others), first.weights)
     return evolve(
         first,
         parameters=sum(header.parameters for header in headers),
         tensor_count=sum(header.tensor_count for header in headers),
         tensor_bytes=sum(header.tensor_bytes for header in headers),
         needed_bytes=sum(header.needed_bytes for header in headers),
+        weights=weights,
+        shape=first.shape and first.shape.weighing(weights),
         quantization=next((it.quantization for it in headers if it.quantization), None),
     )

@@ -104,6 +104,16 @@ class Metadata:
         raw = read_at(self.descriptor, value.position, value.count * form.size)
         return tuple(_within_engines(key, int(number)) for (number,) in form.iter_unpack(raw))
 
+    def flags(self, key: str) -> tuple[int, ...]:
+        """Return a list of booleans or whole numbers, or the one number that stands in its place.
+
+        It is empty when the key is absent.
+        """
+        value = self.values.get(key)
+        if isinstance(value, Items) and value.kind == _BOOL and value.count <= _MAX_NUMBERS:
+            return tuple(read_at(self.descriptor, value.position, value.count))
+        return self.numbers(key)
+
     def text(self, key: str, limit: int) -> bytes | None:
         """Return a string's first ``limit`` bytes; None when it is absent."""
         value = self.values.get(key)

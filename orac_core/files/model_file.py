@@ -21,6 +21,7 @@ class ModelFile:
         modified_at: When the newest part was last written, in seconds since 1970.
         header: What its header says, summed up over the parts; None when that cannot be read.
         problem: Why it cannot be used, in one sentence; None when nothing speaks against it.
+        sha256: Its hash, when it was read before and has not changed since.
         place: Where on the search path it was found.
     """
 
@@ -32,3 +33,4 @@ class ModelFile:
     header: GgufHeader | None
     problem: str | None
     place: Place
+    sha256: str | None = None

@@ -1,6 +1,5 @@
 """What was read from files that have not changed since."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -9,7 +8,6 @@ from attrs import define, field, frozen
 from ..errors import ModelFileInvalid
 from .gguf import read_header
 from .header import GgufHeader
-from .integrity import digest
 from .malformed import fault
 
 
@@ -76,18 +74,3 @@ def _answer(path: Path) -> GgufHeader | str:
         if isinstance(error.__cause__, OSError):
             raise  # what the system refuses now it may allow the next time
         return error.problem
-
-
-@define(eq=False)
-class Digests:
-    """The hashes of files, which take seconds a gigabyte to compute."""
-
-    _known: dict[object, str] = field(factory=dict, init=False)
-
-    def of(self, parts: Sequence[Path], algorithm: str) -> str:
-        """Return what `integrity.digest` returns, computed once for the same bytes."""
-        # The state comes first: files that change meanwhile are then hashed again.
-        key = (algorithm, *(FileState.of(part).contents for part in parts))
-        if key not in self._known:
-            self._known[key] = digest(parts, algorithm)
-        return self._known[key]

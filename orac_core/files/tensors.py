@@ -5,10 +5,12 @@ the other in the order of the table, each at a multiple of the alignment; gaps a
 overlaps are not. Beyond llama.cpp, a dimension of 0 is refused (older engines divide by it).
 """
 
+import re
 from collections import Counter
 
 from attrs import define, field
 
+from ..shape import Shape, Weights
 from .ggml_types import TENSOR_TYPES, TensorType
 from .malformed import Malformed, quoted
 from .window import Window
@@ -16,6 +18,8 @@ from .window import Window
 _MAX_TENSORS = 65_536  # the largest models have some thousands
 _MAX_NAME_BYTES = 63  # GGML_MAX_NAME less the closing zero
 _MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
+_TABLES = frozenset({"token_embd.weight", "output.weight"})
+_BLOCK = re.compile(r"blk\.([0-9]{1,4})\.")
 _SMALLEST_ENTRY = 8 + 4 + 4 + 8  # length of the name, dimensions, type, offset
 
 
@@ -39,11 +43,26 @@ class TensorTable:
     has_gaps: bool = field(default=False, init=False)
     _names: set[str] = field(factory=set, init=False)
     _bytes_by_type: Counter[str] = field(factory=Counter, init=False)
+    _bytes_by_block: Counter[int] = field(factory=Counter, init=False)
+    _bytes_by_table: Counter[str] = field(factory=Counter, init=False)
 
     @property
     def main_type(self) -> str | None:
         """The tensor type that takes the most bytes; None when there is no tensor."""
         return max(self._bytes_by_type, key=self._bytes_by_type.__getitem__, default=None)
+
+    @property
+    def weights(self) -> Weights:
+        """The bytes by what an engine does with them."""
+        embedding = self._bytes_by_table["token_embd.weight"]
+        output = self._bytes_by_table["output.weight"]
+        blocks = self._bytes_by_block
+        return Weights(
+            tuple(blocks[number] for number in range(max(blocks, default=-1) + 1)),
+            embedding,
+            output,
+            self.size_bytes - blocks.total() - embedding - output,
+        )
 
     def read(self, window: Window, count: int) -> None:
         """Walk over ``count`` entries.
@@ -68,6 +87,13 @@ class TensorTable:
         self.parameters += weights
         self.size_bytes += size
         self._bytes_by_type[kind.name] += size
+        self._sort(name, size)
+
+    def _sort(self, name: str, size: int) -> None:
+        if name in _TABLES:
+            self._bytes_by_table[name] += size
+        elif (match := _BLOCK.match(name)) and (number := int(match[1])) < Shape.MAX_BLOCKS:
+            self._bytes_by_block[number] += size
 
     def _new_name(self, window: Window) -> str:
         name = _name(window)

@@ -122,8 +122,8 @@ class Window:
         """Raise `Malformed` unless ``count`` more bytes are there."""
         if count > self.left:
             raise Malformed(
-                f"truncated: byte {self.position} asks for {count} more bytes"
-                f" and the file has {self.left}",
+                f"truncated: byte {self.position:,} asks for {count:,} more bytes"
+                f" and the file has {self.left:,}",
             )
 
     def _skip_in_buffer(self, count: int) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from orac_core.errors import ModelFileInvalid
-from orac_core.files import ModelFile, ModelFiles, Place, catalog, find, integrity, remembered
+from orac_core.files import Hashing, ModelFile, ModelFiles, Place, catalog, find, remembered
 from orac_core.files.gguf import read_header
 from tests.raw_gguf import Raw
 from tests.tiny_models import write
@@ -405,11 +405,13 @@ class TestValidate:
         checksum = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         computed = []
 
-        def count(parts, algorithm):
-            computed.append(parts)
-            return integrity.digest(parts, algorithm)
+        real = Hashing.run
 
-        monkeypatch.setattr(remembered, "digest", count)
+        def count(hashing):
+            computed.append(hashing.parts)
+            return real(hashing)
+
+        monkeypatch.setattr(Hashing, "run", count)
         model = await the(files, "tiny-phi2")
 
         await files.validate(model, checksum)

@@ -270,3 +270,58 @@ def test_lists_of_numbers_and_booleans_are_stepped_over(tmp_path):
     raw.u32("llama.context_length", 5)
 
     assert read_header(raw.write(tmp_path / "a.gguf")).context_length == 5
+
+
+@pytest.mark.parametrize("model", TINY_MODELS, ids=lambda model: model.name)
+def test_the_bytes_of_each_layer_are_those_of_its_tensors(tmp_path, model):
+    path = write(tmp_path, model.name)
+    tensors = {tensor.name: int(tensor.n_bytes) for tensor in gguf.GGUFReader(path).tensors}
+
+    shape = read_header(path).shape
+
+    for number, block in enumerate(shape.blocks):
+        of_block = [size for name, size in tensors.items() if name.startswith(f"blk.{number}.")]
+        assert block.weights_bytes == sum(of_block)
+        assert block.key_width == block.value_width == model.kv_heads * 16
+    assert shape.embedding_bytes == tensors["token_embd.weight"]
+    assert shape.output_bytes == tensors.get("output.weight", 0)
+    assert shape.is_tied is model.tied
+    assert shape.weights_bytes == sum(tensors.values())
+
+
+def test_the_shape_of_a_model_is_told_by_its_header(tmp_path):
+    shape = read_header(write(tmp_path, "tiny-qwen3-1.7b")).shape
+
+    assert (shape.embedding_width, shape.query_width) == (64, 64)
+    assert shape.feed_forward_width == 3 * 192
+    assert (shape.context_length, shape.vocabulary_size, shape.merges) == (512, 271, 12)
+
+
+def test_which_layers_are_windowed_may_be_a_list_of_booleans(tmp_path):
+    raw = Raw.whole().u32("llama.block_count", 3).u32("llama.embedding_length", 8)
+    raw.u32("llama.attention.head_count", 2).u32("llama.attention.sliding_window", 64)
+    raw.key("llama.attention.sliding_window_pattern", ARRAY, items(BOOL, 3, b"\1\0\1"))
+
+    shape = read_header(raw.write(tmp_path / "a.gguf")).shape
+
+    assert [block.window for block in shape.blocks] == [64, 0, 64]
+
+
+def test_a_file_that_says_too_little_or_says_it_oddly_is_read_without_a_shape(tmp_path):
+    bare, odd = Raw.whole(), Raw.whole().u32("llama.block_count", 1)
+    odd.u32("llama.embedding_length", 8).u32("llama.attention.head_count", 2)
+    odd.key("llama.feed_forward_length", F32, struct.pack("<f", 2.5))
+
+    assert read_header(bare.write(tmp_path / "a.gguf")).shape is None
+    assert read_header(odd.write(tmp_path / "b.gguf")).shape is None
+
+
+def test_layers_with_absurd_numbers_are_counted_with_the_rest_and_take_no_room(tmp_path):
+    raw = Raw.whole().tensor("blk.9999.a", 32).tensor("blk.99999999999.a", 32)
+    raw.tensor("blk.4095.a", 32).tensor("blk.x.a", 32)
+
+    weights = read_header(raw.write(tmp_path / "a.gguf")).weights
+
+    assert len(weights.blocks) == 4096
+    assert sum(weights.blocks) == 128
+    assert weights.other == 4 * 128

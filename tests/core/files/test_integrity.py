@@ -41,6 +41,15 @@ def test_a_split_model_has_the_amounts_of_all_its_parts(tmp_path):
     assert header.needed_bytes == sum(part.stat().st_size for part in split(tmp_path))
 
 
+def test_a_split_model_has_the_shape_of_the_whole_one(tmp_path):
+    whole = write(tmp_path, "tiny-qwen3-0.6b", stem="whole")
+    parts = split(tmp_path)
+
+    assert check(parts).shape == check([whole]).shape
+    assert check(parts).weights == check([whole]).weights
+    assert read_header(parts[1]).shape is None
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_missing_part_is_named(tmp_path, number):
     parts = split(tmp_path)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from attrs import field, frozen
 
+from .shape import Shape
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "deadline"]
 LoadStage = Literal["validate", "plan", "evict", "upload", "read", "start", "verify"]
@@ -67,6 +69,8 @@ class GenerateRequest:
         prompt: Text to continue as it is, instead of ``messages``.
         format: ``"json"``, or a JSON schema that the answer has to satisfy.
         options: How to sample.
+        keep_alive_s: How long the model stays loaded afterwards without being used, infinity for
+            ever; None leaves it as it is. It is ORAC that sees to it, no backend.
     """
 
     model: str
@@ -74,6 +78,7 @@ class GenerateRequest:
     prompt: str | None = None
     format: Literal["json"] | Mapping[str, Any] | None = None
     options: GenerateOptions = GenerateOptions()
+    keep_alive_s: float | None = None
 
 
 @frozen
@@ -153,12 +158,17 @@ class LoadRequest:
         context_length: Tokens that prompt and answer may have together, for each parallel answer.
         gpu_layers: Layers to put on the GPU.
         parallel: Answers at once.
+        keep_alive_s: How long the model then stays loaded without being used, infinity for ever;
+            None leaves that to the manifest. It is ORAC that sees to it, no backend.
+        force: Load it even where it does not seem to fit. It is ORAC that asks, no backend.
     """
 
     model: str
     context_length: int | None = None
     gpu_layers: int | None = None
     parallel: int | None = None
+    keep_alive_s: float | None = None
+    force: bool = False
 
 
 @frozen
@@ -169,6 +179,10 @@ class LoadProgress:
     completed: int = 0
     total: int | None = None
     message: str = ""
+
+    def __str__(self) -> str:
+        done = f" {self.completed / self.total:.0%}" if self.total else ""
+        return f"{self.stage}{done}: {self.message}" if self.message else f"{self.stage}{done}"
 
 
 @frozen
@@ -190,6 +204,8 @@ class LoadedInfo:
         parallel: Answers at once.
         memory_bytes: Memory that the model takes.
         on_gpu_ratio: Share of that memory on the GPU, 0 to 1.
+        mapped_bytes: Part of that memory that is pages of the model's file, which the kernel counts
+            as available; None where that is not known.
     """
 
     context_length: int | None = None
@@ -197,6 +213,7 @@ class LoadedInfo:
     parallel: int | None = None
     memory_bytes: int | None = None
     on_gpu_ratio: float | None = None
+    mapped_bytes: int | None = None
 
 
 @frozen
@@ -219,6 +236,9 @@ class ModelInfo:
         expires_at: When the engine will unload it by itself, in seconds since 1970; None for never.
         names: Other names that the engine takes for it.
         warning: Why it is served worse than this machine could, with the numbers and what to do.
+        would_use: What a load that asks for nothing would use, as far as the backend decides that.
+        shape: What its memory is made of; None where that is not known.
+        remote: Whether it is loaded into the memory of another machine.
     """
 
     id: str
@@ -236,6 +256,9 @@ class ModelInfo:
     expires_at: float | None = None
     names: tuple[str, ...] = ()
     warning: str | None = None
+    would_use: LoadedInfo | None = None
+    shape: Shape | None = None
+    remote: bool = False
 
 
 @frozen
@@ -249,6 +272,9 @@ class ServedModel:
         roles: Roles and aliases that stand for this model.
         last_used_at: When its last answer began, in seconds since 1970; None when never.
         required: Whether ORAC is unhealthy as long as it is not usable.
+        pinned: Whether it stays loaded whatever else needs the memory.
+        needs_bytes: Memory that a load of it takes, as far as that can be told: the load that was
+            made, or one that asks for nothing.
     """
 
     info: ModelInfo
@@ -257,6 +283,8 @@ class ServedModel:
     roles: tuple[str, ...] = ()
     last_used_at: float | None = None
     required: bool = False
+    pinned: bool = False
+    needs_bytes: int | None = None
 
 
 @frozen
@@ -270,6 +298,8 @@ class Loaded:
         applied: What the engine really uses.
         already_loaded: True when there was nothing to do.
         warning: Why the model is served worse than this machine could.
+        evicted: Models that were unloaded to make room, as ``instance/model``.
+        needs_bytes: Memory that it was expected to take, as far as that could be told.
     """
 
     model: str
@@ -278,6 +308,8 @@ class Loaded:
     applied: LoadedInfo = LoadedInfo()
     already_loaded: bool = False
     warning: str | None = None
+    evicted: tuple[str, ...] = ()
+    needs_bytes: int | None = None
 
 
 @frozen

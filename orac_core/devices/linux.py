@@ -28,6 +28,9 @@ WHOLE = re.compile(r"-?[0-9]{1,18}")
 GPU = re.compile(r"gpu-gpc-0|[0-9a-f]+\.(gpu|gm20b|gp10b|gv11b|ga10b|gb10b)")
 """Names in /sys/class/devfreq: of Thor, and of the boards from Nano to Orin."""
 
+GROUP_FILES = re.compile(r"^(?:total_)?(?:in)?active_file ([0-9]{1,18})$", re.MULTILINE)
+"""What memory.stat of a control group says of files; the first kind has totals beside."""
+
 THROTTLES = "-throttle-alert"
 """How a Jetson's cooling devices end that are active while clocks are lowered."""
 
@@ -75,6 +78,7 @@ def memory(root: Path, info: dict[str, int]) -> Memory:
         swapped_in_bytes=swapped.get("pswpin"),
         swapped_out_bytes=swapped.get("pswpout"),
         limit_bytes=part(limit(root), total),
+        limit_available_bytes=part(left(root), total),
     )
 
 
@@ -126,6 +130,25 @@ def limit(root: Path = Path("/")) -> int | None:
     """Return the least memory limit of the control groups around this process, v2 or v1."""
     limits = (size(_whole(each)) for each in _limit_files(root))
     return min((each for each in limits if each), default=None)
+
+
+def left(root: Path = Path("/")) -> int | None:
+    """Return the least that a control group around this process lets it have in addition."""
+    left = (_left(path) for path in _limit_files(root))
+    return min((each for each in left if each is not None), default=None)
+
+
+def _left(limit_file: Path) -> int | None:
+    """Return what is below a limit, with what the group's files hold: the kernel gives it back."""
+    folder, second = limit_file.parent, limit_file.name == "memory.max"
+    most = size(_whole(limit_file))
+    used = size(_whole(folder / ("memory.current" if second else "memory.usage_in_bytes")))
+    if not most or used is None:
+        return None
+    stat = _text(folder / "memory.stat")
+    totals = "\n".join(line for line in stat.splitlines() if line.startswith("total_"))
+    files = sum(int(each) for each in GROUP_FILES.findall(totals or stat))
+    return min(most, max(0, most - used + files))
 
 
 def _limit_files(root: Path) -> Iterator[Path]:

@@ -23,6 +23,7 @@ class Memory:
         swapped_in_bytes: Read back from swap since the machine started.
         swapped_out_bytes: Written to swap since the machine started.
         limit_bytes: What the control groups of this process let it use; None when all.
+        limit_available_bytes: What is left of that, page cache given back.
     """
 
     total_bytes: int | None = None
@@ -35,6 +36,7 @@ class Memory:
     swapped_in_bytes: int | None = None
     swapped_out_bytes: int | None = None
     limit_bytes: int | None = None
+    limit_available_bytes: int | None = None
 
 
 @frozen

@@ -98,6 +98,33 @@ def test_a_limit_of_the_only_group_there_is_counts(tmp_path):
     assert linux.limit(build(tmp_path, files)) == 1 << 30
 
 
+def test_what_is_left_of_a_limit_counts_the_files_that_the_kernel_gives_back(tmp_path):
+    group = "sys/fs/cgroup/"
+    files = {
+        "proc/self/cgroup": "0::/\n",
+        group + "memory.max": "1000\n",
+        group + "memory.current": "700\n",
+        group + "memory.stat": "anon 400\ninactive_file 150\nactive_file 50\nfile 300\n",
+    }
+    assert linux.left(build(tmp_path, files)) == 500
+
+
+def test_the_totals_of_a_group_of_the_first_kind_count_once(tmp_path):
+    group = "sys/fs/cgroup/memory/"
+    files = {
+        "proc/self/cgroup": "4:memory:/\n",
+        group + "memory.limit_in_bytes": "1000\n",
+        group + "memory.usage_in_bytes": "900\n",
+        group + "memory.stat": "inactive_file 10\ntotal_inactive_file 100\ntotal_active_file 7\n",
+    }
+    assert linux.left(build(tmp_path, files)) == 207
+
+
+def test_a_group_that_does_not_say_what_it_uses_leaves_nothing_known(tmp_path):
+    files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1000\n"}
+    assert linux.left(build(tmp_path, files)) is None
+
+
 def test_what_stands_for_no_limit_is_none(tmp_path):
     path = "sys/fs/cgroup/memory/memory.limit_in_bytes"
     root = build(tmp_path, {"proc/self/cgroup": "4:memory:/\n", path: "9223372036854771712\n"})

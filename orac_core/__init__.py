@@ -1,5 +1,6 @@
 """ORAC as a library: every local LLM engine of a machine behind one interface."""
 
+from .durations import duration_s
 from .errors import (
     BackendError,
     BackendUnavailable,
@@ -15,7 +16,7 @@ from .errors import (
     ShuttingDown,
     StateConflict,
 )
-from .files import GgufHeader, ModelFile, ModelFiles
+from .files import GgufHeader, HashProgress, ModelFile, ModelFiles
 from .health import Health
 from .hookspecs import hookimpl
 from .kinds import BackendKind, Host
@@ -23,6 +24,8 @@ from .manifest import Manifest
 from .plugins import Instance, Plugins
 from .serving import Limits, ModelManager, run
 from .serving import open_manager as open  # noqa: A004 - read as orac_core.open
+from .shape import Block, Shape, Weights
+from .state_directory import StateDirectory
 from .types import (
     Answer,
     Chunk,
@@ -52,6 +55,7 @@ __all__ = [
     "BackendError",
     "BackendKind",
     "BackendUnavailable",
+    "Block",
     "Chunk",
     "ConfigurationError",
     "DeadlineExceeded",
@@ -61,6 +65,7 @@ __all__ = [
     "GenerateOptions",
     "GenerateRequest",
     "GgufHeader",
+    "HashProgress",
     "Health",
     "Host",
     "Instance",
@@ -89,10 +94,14 @@ __all__ = [
     "QueueFull",
     "Rates",
     "ServedModel",
+    "Shape",
     "ShuttingDown",
     "StateConflict",
+    "StateDirectory",
     "Unloaded",
     "Usage",
+    "Weights",
+    "duration_s",
     "hookimpl",
     "open",
     "run",

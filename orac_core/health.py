@@ -6,7 +6,7 @@ from typing import Literal
 
 from attrs import evolve, field, frozen
 
-from .types import InstanceHealth, ModelState, ServedModel
+from .types import InstanceHealth, ModelInfo, ModelState, ServedModel
 
 Status = Literal["healthy", "degraded", "unhealthy"]
 
@@ -20,6 +20,7 @@ class Flaw(StrEnum):
     MODEL_FAILED = "models failed"
     PLUGIN_BROKEN = "plugins broken"
     MODEL_NOT_LOADED = "required models not loaded"
+    MODEL_NOT_STARTED = "models not loaded at the start"
     MODEL_IMPAIRED = "models served worse than they could be"
     INSTANCE_WARNS = "backends with warnings"
     SERVICE_IMPAIRED = "parts of the service impaired"
@@ -109,13 +110,14 @@ class Health:
         return evolve(self, status="degraded", message=summary(findings), degradation=findings)
 
 
-def fold(
+def fold(  # noqa: PLR0913 - named in every call but the first three
     instances: Mapping[str, InstanceHealth],
     models: Sequence[ServedModel],
     broken_plugins: Mapping[str, str],
     *,
     required: Collection[str] = (),
     unknown: Collection[str] = (),
+    unstarted: Mapping[str, str] | None = None,
 ) -> Health:
     """Return the verdict over *instances*, their *models* and the plugins put aside.
 
@@ -125,12 +127,14 @@ def fold(
         broken_plugins: Why each plugin that can not be used was put aside.
         required: Names of the instances that are required.
         unknown: Names of required models that mean none of *models*.
+        unstarted: Why each of the models that were to be loaded at the start was not.
     """
     found = [
         *(Finding(Flaw.MODEL_NEEDED, name, _unknown(name, instances)) for name in unknown),
         *(each for model in models for each in _of_model(model, instances)),
         *(each for name in instances for each in _of_instance(name, instances[name], required)),
         *(Finding(Flaw.PLUGIN_BROKEN, name, why) for name, why in broken_plugins.items()),
+        *(Finding(Flaw.MODEL_NOT_STARTED, name, why) for name, why in (unstarted or {}).items()),
     ]
     order = tuple(Flaw)
     findings = tuple(sorted(found, key=lambda each: (order.index(each.flaw), each.subject)))
@@ -178,10 +182,19 @@ def _of_model(model: ServedModel, instances: Mapping[str, InstanceHealth]) -> It
     elif model.required and health and not health.usable:
         yield Finding(Flaw.MODEL_NEEDED, name, _stuck(model.instance, health))
     elif model.required and info.state is not ModelState.READY:
-        text = f"it is {info.state}; `orac load {name}` loads it"
+        text = _not_ready(info, name)
         yield Finding(Flaw.MODEL_NOT_LOADED, name, text)
     if info.state is ModelState.READY and info.warning:
         yield Finding(Flaw.MODEL_IMPAIRED, name, info.warning)
+    if info.state is ModelState.READY and info.file and info.file.problem:
+        text = f"it stays loaded, but can not be loaded again: {info.file.problem}"
+        yield Finding(Flaw.MODEL_IMPAIRED, name, text)
+
+
+def _not_ready(info: ModelInfo, name: str) -> str:
+    if info.state is ModelState.STARTING:
+        return f"it is being loaded ({info.state_reason or 'it has just begun'})"
+    return f"it is {info.state}; `orac load {name}` loads it"
 
 
 def _of_instance(name: str, health: InstanceHealth, required: Collection[str]) -> Iterator[Finding]:

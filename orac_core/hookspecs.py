@@ -73,7 +73,8 @@ def load(instance: str, request: LoadRequest) -> AsyncGenerator[LoadProgress, No
     """Bring a model into memory; the generator ends when the model can answer.
 
     Closing the generator early gives the load up and frees what it took. Loading a model that is
-    loaded already ends at once.
+    loaded already ends at once. Before it takes memory, it yields a progress of another stage than
+    ``validate`` or ``upload``: there ORAC makes room, and asks for more when there is some.
 
     Raises:
         ModelNotFound: when this backend has no such model.

@@ -5,9 +5,9 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
-from attrs import field, fields, frozen, has
+from attrs import Attribute, field, fields, frozen, has
 from attrs.validators import ge, le
 from cattrs import Converter, transform_error
 from cattrs.cols import (
@@ -17,6 +17,7 @@ from cattrs.cols import (
 )
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
+from .durations import keep_alive
 from .errors import ConfigurationError
 
 MAX_BYTES = 1024 * 1024
@@ -24,6 +25,11 @@ MAX_BYTES = 1024 * 1024
 
 VARIABLE = "ORAC_MANIFEST"
 DEFAULT_PLACES = (Path("orac.toml"), Path("configs/llm_models.json"))
+
+
+def _a_span_of_time(_: object, __: "Attribute[Any]", value: str | float | None) -> None:
+    if value is not None:
+        keep_alive(value)
 
 
 @frozen
@@ -47,27 +53,52 @@ class ServerSettings:
 
 @frozen
 class FileSettings:
-    """A table ``[models.files."NAME"]``: what is known of one model's file.
+    """A table ``[models.files."NAME"]``: what is known of one model, and wanted.
+
+    NAME is any name of a model, also of one that is no file; of ``checksum`` that of a file.
 
     Attributes:
         checksum: ``sha256:…`` that the file must have.
         context_length: Context to load it with when the caller names none.
-        required: Whether ORAC is unhealthy as long as the model is not usable. NAME may then be
-            any name of a model, also one that is no file.
+        required: Whether ORAC is unhealthy as long as the model is not usable.
+        load_at_start: Whether to load it as soon as ORAC has started.
+        keep_alive: How long it stays loaded without being used: seconds, or a text such as
+            ``30m``; below 0 for ever. None for the one of ``[models]``.
+        pinned: Whether it stays loaded for ever, also when others need the memory.
     """
 
     checksum: str | None = None
     context_length: int | None = None
     required: bool = False
+    load_at_start: bool = False
+    keep_alive: str | float | None = field(default=None, validator=_a_span_of_time)
+    pinned: bool = False
 
 
 @frozen
 class ModelsSettings:
-    """The table ``[models]``: folders to search, facts on files, and other names for models."""
+    """The table ``[models]``: folders to search, facts on models, and other names for them.
+
+    Attributes:
+        paths: Folders to search, before the usual ones.
+        files: What is known of single models, and wanted.
+        aliases: Other names for models.
+        keep_alive: How long a model stays loaded without being used, unless its own table or a
+            request says otherwise; below 0 until somebody needs the memory.
+        max_workers: Models that are checked and handed over at once, before each is loaded.
+        retries: How often a model that is to be loaded at the start is tried again.
+        scrub: Read every file again once a day, when there is nothing else to do.
+        scrub_mib_per_s: How fast, in MiB a second.
+    """
 
     paths: tuple[Path, ...] = ()
     files: Mapping[str, FileSettings] = field(factory=dict)
     aliases: Mapping[str, str] = field(factory=dict)
+    keep_alive: str | float = field(default=-1, validator=_a_span_of_time)
+    max_workers: int = field(default=4, validator=[ge(1), le(64)])
+    retries: int = field(default=3, validator=[ge(0), le(100)])
+    scrub: bool = False
+    scrub_mib_per_s: int = field(default=20, validator=[ge(1), le(10_000)])
 
 
 @frozen
@@ -192,6 +223,8 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly)
+    for union in (str | float, str | float | None):
+        converter.register_structure_hook(union, _text_or_number)
     converter.register_structure_hook(float, lambda value, _: float(_exactly(value, int | float)))
     converter.register_structure_hook(Path, lambda value, _: Path(_exactly(value, str)))
     _demand(converter, has, dict, converter.gen_structure_attrs_fromdict)
@@ -232,6 +265,14 @@ def _is_tuple(cls: Any) -> bool:
 def _exactly(value: Any, cls: Any) -> Any:
     if not isinstance(value, cls) or (isinstance(value, bool) and cls is not bool):
         raise TypeError(f"must be {_shown(cls)}, not {type(value).__name__}")
+    return value
+
+
+def _text_or_number(value: Any, cls: Any) -> Any:
+    if value is None and type(None) in get_args(cls):
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError(f"must be text or a number, not {type(value).__name__}")
     return value
 
 

@@ -29,6 +29,10 @@ class Limits:
         list_s: Longest time for a backend to list its models.
         health_s: Longest time for a backend to say how it is.
         drain_s: Time that running answers get when ORAC stops.
+        max_workers: Models that are checked and handed over at once, before each is loaded.
+        turn_s: Longest time for a load to wait for those before it.
+        room_s: Longest time for the answers of other models to end and make room.
+        gather_s: Time in which a model that has to make room still answers those who keep asking.
     """
 
     max_concurrency: int = 8
@@ -39,6 +43,10 @@ class Limits:
     list_s: float = 10.0
     health_s: float = 2.0
     drain_s: float = 20.0
+    max_workers: int = 4
+    turn_s: float = 1800.0
+    room_s: float = 120.0
+    gather_s: float = 5.0
 
 
 @define(eq=False)
@@ -62,7 +70,7 @@ class Ticket:
     def stop(self, reason: OracError) -> None:
         """Make the request end with *reason* at its present or next wait."""
         self._stopped = reason
-        if self._scope is not None:
+        if self._scope is not None and not self._scope.expired():
             self._scope.reschedule(asyncio.get_running_loop().time())
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
@@ -95,15 +103,22 @@ class Admission:
 
     Attributes:
         waiting: Requests that wait for their turn.
+        active: Requests that have it.
     """
 
     limits: Limits
     waiting: int = 0
+    active: int = 0
     _turns: asyncio.Semaphore = field(init=False)
     _mean_s: float = field(default=1.0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._turns = asyncio.Semaphore(self.limits.max_concurrency)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anybody has a turn or waits for one."""
+        return bool(self.active or self.waiting)
 
     @asynccontextmanager
     async def turn(self, ticket: Ticket) -> AsyncIterator[None]:
@@ -119,6 +134,7 @@ class Admission:
             yield
         finally:
             self._turns.release()
+            self.active -= 1
             took = asyncio.get_running_loop().time() - started
             self._mean_s += MEMORY * (took - self._mean_s)
 
@@ -128,6 +144,7 @@ class Admission:
         self.waiting += 1
         try:
             await ticket.wait(self._turns.acquire())
+            self.active += 1
         finally:
             self.waiting -= 1
 

@@ -2,22 +2,31 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from pathlib import Path
 
 from ..devices import Sensors
 from ..errors import ConfigurationError, InvalidRequest, OracError
-from ..files import ModelFiles, search_path
+from ..files import ModelFile, ModelFiles, search_path
 from ..health import Required
 from ..kinds import Host
 from ..manifest import BackendEntry, Manifest, find, read, structure
 from ..plugins import Instance, Plugins
+from ..state_directory import StateDirectory
 from ..types import Answer, GenerateOptions, GenerateRequest, Message
 from .admission import Limits
 from .engines import Backends
 from .manager import ModelManager
 from .names import Names
+from .scrub import Pace, Scrub, scrubbing
+
+_MIB = 1 << 20
 
 WITHOUT_MANIFEST = {
     "local": BackendEntry("llamacpp", {}),
@@ -38,6 +47,8 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
     limits: Limits | None = None,
     environ: Mapping[str, str] | None = None,
     sensors: Sensors | None = None,
+    load_at_start: bool = True,
+    state: StateDirectory | None = None,
 ) -> AsyncIterator[ModelManager]:
     """Open every backend of the manifest; on leaving, running answers end and engines stop.
 
@@ -49,6 +60,9 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
         limits: Bounds to use instead of the manifest's.
         environ: Environment variables to use instead of the process's.
         sensors: What tells of the machine, instead of what there is on this one.
+        load_at_start: Whether to begin to load the models that the manifest wants loaded from the
+            start on; ``manager.start`` tells how far that is.
+        state: Where to keep what is learned, instead of where *environ* says.
 
     Yields:
         The manager.
@@ -59,19 +73,24 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
     environ = os.environ if environ is None else environ
     known = manifest if isinstance(manifest, Manifest) else settle(manifest, environ)
     plugins = plugins or Plugins.discover()
-    files = model_files(known, models_dir, environ)
+    state = StateDirectory.of(environ) if state is None else state
+    files = model_files(known, models_dir, environ, state)
     async with AsyncExitStack() as stack:
         backends = await _open_backends(stack, known, plugins, Host(files, environ))
         manager = ModelManager(
             backends,
             plugins,
             files,
-            Names({role: each.model for role, each in known.roles.items()}, known.models.aliases),
-            limits or Limits(known.server.max_concurrency, known.server.max_queue),
-            _context_lengths(known),
+            _names(known),
+            limits or _limits(known),
+            known.models,
             required=_required(known),
+            state=state,
             sensors=await stack.enter_async_context(sensors or Sensors()),
         )
+        await stack.enter_async_context(_scrubbed(known, manager))
+        if load_at_start:
+            manager.start.begin(_at_start(known))
         try:
             yield manager
         finally:
@@ -105,7 +124,8 @@ def run(
     )
 
     async def ask() -> Answer:
-        async with open_manager(manifest, models_dir=models_dir) as manager:
+        opening = open_manager(manifest, models_dir=models_dir, load_at_start=False)
+        async with opening as manager:
             return await manager.answer(request)
 
     return asyncio.run(ask())
@@ -122,24 +142,48 @@ def settle(named: Path | None, environ: Mapping[str, str]) -> Manifest:
 
 
 def model_files(
-    manifest: Manifest, models_dir: Path | None, environ: Mapping[str, str]
+    manifest: Manifest,
+    models_dir: Path | None,
+    environ: Mapping[str, str],
+    state: StateDirectory | None = None,
 ) -> ModelFiles:
-    """Return the model files on the search path that holds."""
+    """Return the model files on the search path that holds; *state* keeps their digests."""
     places = search_path(models_dir, manifest.models.paths, environ, Path.cwd(), Path.home())
     checksums = {
         name: settings.checksum
         for name, settings in manifest.models.files.items()
         if settings.checksum
     }
-    return ModelFiles(places, checksums)
+    return ModelFiles(places, checksums, state or StateDirectory(None))
 
 
-def _context_lengths(manifest: Manifest) -> dict[str, int]:
-    return {
-        name: settings.context_length
-        for name, settings in manifest.models.files.items()
-        if settings.context_length
-    }
+def _limits(manifest: Manifest) -> Limits:
+    server, models = manifest.server, manifest.models
+    return Limits(server.max_concurrency, server.max_queue, max_workers=models.max_workers)
+
+
+def _at_start(manifest: Manifest) -> list[str]:
+    return [name for name, wish in manifest.models.files.items() if wish.load_at_start]
+
+
+def file_named(name: str, manifest: Manifest, files: Sequence[ModelFile]) -> ModelFile | None:
+    """Return the one of *files* that a name means, as `ModelManager.find` would; None for none."""
+    ids = {file.id: file.id for file in files}
+    available = dict.fromkeys(manifest.backends or WITHOUT_MANIFEST, ids)
+    target = _names(manifest).resolve(name, available)
+    return next((file for file in files if target and file.id == target.model), None)
+
+
+def _names(manifest: Manifest) -> Names:
+    roles = {role: each.model for role, each in manifest.roles.items()}
+    return Names(roles, manifest.models.aliases)
+
+
+def _scrubbed(manifest: Manifest, manager: ModelManager) -> AbstractAsyncContextManager[None]:
+    if not manifest.models.scrub:
+        return nullcontext()
+    pace = Pace(manifest.models.scrub_mib_per_s * _MIB)
+    return scrubbing(Scrub(manager.files, lambda: manager.busy, pace, manager.state))
 
 
 def _required(manifest: Manifest) -> Required:

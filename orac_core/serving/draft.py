@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from time import perf_counter
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 from ..types import Answer, Chunk, FinishReason, GenerateRequest
 from .formats import satisfies
@@ -18,19 +18,17 @@ class Draft:
         request: What was asked.
         target: Who answers.
         text: What has been written so far, piece by piece.
+        started: When the request came, by the clock.
     """
 
     request: GenerateRequest
     target: Target
     clock: Callable[[], float] = perf_counter
     text: list[str] = field(factory=list)
-    _started: float = field(init=False)
+    started: float = field(default=Factory(lambda self: self.clock(), takes_self=True))
     _admitted: float | None = field(default=None, init=False)
     _ready: float | None = field(default=None, init=False)
     _first: float | None = field(default=None, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._started = self.clock()
 
     def admitted(self) -> None:
         """Its turn has come."""
@@ -59,10 +57,10 @@ class Draft:
             instance=self.target.instance,
             role=self.target.role,
             finish_reason=reason,
-            elapsed_s=now - self._started,
-            queue_s=admitted - self._started,
+            elapsed_s=now - self.started,
+            queue_s=admitted - self.started,
             load_s=ready - admitted,
-            ttft_s=None if self._first is None else self._first - self._started,
+            ttft_s=None if self._first is None else self._first - self.started,
             usage=last.usage,
             rates=last.rates,
             truncated_prompt=last.truncated_prompt,

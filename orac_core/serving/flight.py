@@ -20,10 +20,12 @@ class Flight:
     Attributes:
         request: What is loaded, and how.
         abandoned: Why it was given up, if it was; who comes later must start another.
+        latest: The newest progress.
     """
 
     request: LoadRequest
     abandoned: OracError | None = field(default=None, init=False)
+    latest: LoadProgress | None = field(default=None, init=False)
     _task: asyncio.Task[None] = field(init=False)
     _latest: dict[LoadStage, LoadProgress] = field(factory=dict, init=False)
     _changed: asyncio.Event = field(factory=asyncio.Event, init=False)
@@ -60,6 +62,10 @@ class Flight:
             self.abandoned = reason
             self._task.cancel()
 
+    def cut_short(self) -> None:
+        """End the load at once, also while it tidies up."""
+        self._task.cancel()
+
     @property
     def over(self) -> bool:
         """Whether the load has ended, well or not."""
@@ -87,7 +93,7 @@ class Flight:
             await changed.wait()
 
     def _report(self, progress: LoadProgress) -> None:
-        self._latest[progress.stage] = progress
+        self.latest = self._latest[progress.stage] = progress
         self._wake()
 
     def _wake(self) -> None:

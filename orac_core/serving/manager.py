@@ -2,24 +2,19 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
 
 from attrs import define, evolve, field
 
 from ..devices import Machine, Sensors
-from ..errors import (
-    BackendUnavailable,
-    DeadlineExceeded,
-    ModelNotFound,
-    OracError,
-    ShuttingDown,
-)
+from ..errors import BackendUnavailable, DeadlineExceeded, ShuttingDown
 from ..files import ModelFiles
-from ..files.names import look_up
-from ..health import Health, Required, fold
+from ..health import Finding, Flaw, Health, Required, fold
+from ..manifest import ModelsSettings
+from ..memory import Plan
 from ..plugins import Plugins
+from ..state_directory import StateDirectory
 from ..types import (
     Answer,
     Chunk,
@@ -28,7 +23,6 @@ from ..types import (
     LoadedInfo,
     LoadProgress,
     LoadRequest,
-    ModelInfo,
     ModelState,
     ServedModel,
     Unloaded,
@@ -36,10 +30,14 @@ from ..types import (
 from . import formats
 from .admission import Limits, Ticket
 from .draft import Draft
-from .engines import Backends, Engines
-from .names import Known, Names, Target, known
-from .slots import Slot, refuse_other_options
-from .watch import Company, Key, Watch
+from .engines import Backends
+from .fleet import Fleet
+from .ledger import Ledger
+from .names import Names, Target
+from .options import refuse_other_options
+from .slots import Slot
+from .start import Start
+from .watch import Company
 
 
 @define(eq=False)
@@ -54,10 +52,12 @@ class ModelManager:
         files: The model files found on the search path.
         names: Roles and aliases.
         limits: Bounds of the service.
-        context_lengths: Context to load a model with when the caller names none.
+        settings: What the manifest wants of models.
         wall: Tells the time of day, in seconds since 1970.
         sensors: Tell what the machine does; they stay their maker's to close.
         required: What has to be usable for all to be well.
+        state: Keeps what is learned over a restart.
+        start: Loads what is to be loaded from the start on.
         closing: True once no new work is taken.
     """
 
@@ -66,23 +66,37 @@ class ModelManager:
     files: ModelFiles
     names: Names = field(factory=Names)
     limits: Limits = field(factory=Limits)
-    context_lengths: Mapping[str, int] = field(factory=dict)
+    settings: ModelsSettings = field(factory=ModelsSettings)
     wall: Callable[[], float] = time.time
     sensors: Sensors = field(factory=Sensors)
     required: Required = field(factory=Required)
+    state: StateDirectory = field(factory=lambda: StateDirectory(None))
+    start: Start = field(init=False)
     closing: bool = field(default=False, init=False)
-    _engines: Engines = field(init=False)
-    _watch: Watch = field(init=False)
-    _slots: dict[tuple[str, str], Slot] = field(factory=dict, init=False)
-    _available: Mapping[str, Known] = field(factory=dict, init=False)
+    _fleet: Fleet = field(init=False)
+    _ledger: Ledger = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._engines = Engines(self.backends, self.limits)
-        self._watch = Watch(self.sensors)
+        self._ledger = Ledger(self.state)
+        self._fleet = Fleet(
+            self.backends,
+            self.names,
+            self.settings,
+            self.limits,
+            self.sensors,
+            self._ledger,
+            self.wall,
+        )
+        self.start = Start(self._load_at_start, self.settings.retries)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being loaded or unloaded, or an answer is running."""
+        return any(slot.busy for slot in self._fleet.slots.values())
 
     async def models(self) -> list[ServedModel]:
         """List every model of every backend that answers, in the manifest's order."""
-        models, _ = await self._survey()
+        models, _ = await self._fleet.survey()
         return models
 
     async def find(self, name: str) -> ServedModel:
@@ -92,12 +106,23 @@ class ModelManager:
             ModelNotFound: when there is none.
             BackendUnavailable: when a backend that might have it does not answer.
         """
-        models, silent = await self._survey()
-        target = self._resolve(name, silent)
-        for model in models:
-            if (model.instance, model.info.id) == (target.instance, target.model):
-                return model
-        raise ModelNotFound(name)
+        return await self._fleet.find(name)
+
+    async def plan(self, request: LoadRequest) -> Plan:
+        """Say whether a load would fit, and what would have to go; nothing is changed.
+
+        Raises:
+            ModelNotFound: when there is no such model.
+            StateConflict: when it is loaded with other options.
+            BackendUnavailable: when a backend that might have it does not answer.
+        """
+        await self._ledger.open()
+        slot = self._fleet.slot(await self.find(request.model))
+        found = await self._fleet.plan(slot.key, request)
+        if found.loaded:
+            asked = evolve(request, model=slot.model)
+            refuse_other_options(asked, "is loaded", slot.asked, slot.info.loaded)
+        return found
 
     async def load(self, request: LoadRequest) -> Loaded:
         """Bring a model into memory and prove that it answers; raises as `load_progress` does."""
@@ -119,22 +144,34 @@ class ModelManager:
             ModelNotFound: when there is no such model.
             ModelFileInvalid: when its file can not be used.
             StateConflict: when it is, or is being, loaded with other options.
+            InsufficientMemory: when it does not fit, whatever may go.
             BackendError: when the engine fails.
         """
         started = time.perf_counter()
         model, slot = await self._wanted(request.model)
-        request = evolve(request, model=slot.model)
+        keep_s = self._fleet.keep_s(slot.key, request.keep_alive_s)
+        request = evolve(request, model=slot.model, keep_alive_s=keep_s)
         already = slot.state is ModelState.READY
         if not already:
-            async with aclosing(slot.ensure_ready(self._with_defaults(request))) as stages:
+            slot.setbacks.forgive()
+            async with aclosing(self._stages(slot, request)) as stages:
                 async for stage in stages:
                     yield stage
         if not model.info.loaded:
             model = await self.find(f"{slot.instance.name}/{slot.model}")
         applied = model.info.loaded or LoadedInfo()
         refuse_other_options(request, "is loaded", slot.asked, applied)
-        took = time.perf_counter() - started
-        yield Loaded(slot.model, slot.instance.name, took, applied, already, model.info.warning)
+        slot.keep(request.keep_alive_s)
+        yield Loaded(
+            slot.model,
+            slot.instance.name,
+            time.perf_counter() - started,
+            applied,
+            already,
+            model.info.warning,
+            () if already else slot.evicted,
+            model.needs_bytes,
+        )
 
     async def unload(self, name: str, *, force: bool = False) -> Unloaded:
         """Free the memory of a model, and return when it is back. No error when it has none.
@@ -171,11 +208,12 @@ class ModelManager:
             BackendError: when the engine fails, also in the middle of the answer.
             ShuttingDown: when ORAC is stopping.
         """
+        started = time.perf_counter()
         formats.check(request.format)
         ticket = Ticket(self.limits.deadline_s if deadline_s is None else deadline_s)
         target, slot = await ticket.wait(self._aim(request.model))
-        draft = Draft(request, target)
-        async with slot.admission.turn(ticket):
+        draft = Draft(request, target, started=started)
+        async with slot.turn(ticket):
             draft.admitted()
             work = self._answer(evolve(request, model=target.model), slot, ticket, draft)
             async with aclosing(work) as pieces:
@@ -192,20 +230,30 @@ class ModelManager:
 
     async def health(self) -> Health:
         """Say how everything is. Never raises because a backend is down."""
-        instances = await self._engines.health()
-        self._watch.versions |= {name: it.version for name, it in instances.items() if it.version}
+        instances = await self._fleet.engines.health()
+        self._fleet.watch.versions |= {
+            name: it.version for name, it in instances.items() if it.version
+        }
         down = {name for name, health in instances.items() if not health.usable}
-        models, silent = await self._survey(but=down)
+        models, silent = await self._fleet.survey(but=down)
         for name, error in silent.items():
             if instances[name].usable:
                 instances[name] = evolve(instances[name], usable=False, message=str(error))
-        return fold(
+        verdict = fold(
             instances,
             models,
             self.plugins.broken,
             required=self.required.instances,
-            unknown=[name for name, target in self._needed().items() if target is None],
+            unknown=self._fleet.missing(lambda wish: wish.required),
+            unstarted={
+                name: why
+                for name, why in self.start.failures.items()
+                if self._fleet.state(name) in {None, ModelState.STOPPED}
+            },
         )
+        if (problem := self.state.problem) is None:
+            return verdict
+        return verdict.with_flaw(Finding(Flaw.SERVICE_IMPAIRED, "state directory", problem))
 
     async def machine(self) -> Machine:
         """Return what the machine says of itself; never raises, what is not known is None."""
@@ -219,7 +267,11 @@ class ModelManager:
                 cut short a first one.
         """
         self.closing = True
-        slots = tuple(self._slots.values())
+        await self.start.close()
+        await self._stop(tuple(self._fleet.slots.values()), drain_s)
+        await self._ledger.close()
+
+    async def _stop(self, slots: Sequence[Slot], drain_s: float | None) -> None:
         if not slots:
             return
         waits = [asyncio.ensure_future(slot.drained()) for slot in slots]
@@ -255,19 +307,32 @@ class ModelManager:
 
     async def _ready(self, slot: Slot, ticket: Ticket, draft: Draft) -> None:
         self._refuse_when_closing()
-        if slot.state is not ModelState.READY:
+        while slot.state is not ModelState.READY:
             ticket.stage = "waiting for the model to be loaded"
-            request = self._with_defaults(LoadRequest(slot.model))
-            await ticket.wait(_exhaust(slot.ensure_ready(request)))
-            await ticket.wait(self._survey())  # where it ended up
+            await ticket.wait(slot.respite())
+            await ticket.wait(_exhaust(self._stages(slot, LoadRequest(slot.model))))
+            await ticket.wait(self._fleet.survey())  # where it ended up
         draft.ready()
+
+    async def _stages(self, slot: Slot, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
+        """Load a model with what the manifest wants of it, and yield how far it is."""
+        await self._ledger.open()
+        self._refuse_when_closing()
+        wanted = self._fleet.request(request, slot.key)
+        async with aclosing(slot.ensure_ready(request, wanted)) as stages:
+            async for stage in stages:
+                yield stage
+
+    async def _load_at_start(self, name: str) -> None:
+        await self.load(LoadRequest(name))
 
     async def _written(
         self, request: GenerateRequest, slot: Slot, ticket: Ticket, draft: Draft
     ) -> AsyncGenerator[str | Answer, None]:
         ticket.stage = "waiting for the first token"
         slot.last_used_at = self.wall()
-        async with slot.answering(ticket), self._stream(slot, request) as (stream, company):
+        keep_s = self._fleet.keep_s(slot.key, request.keep_alive_s)
+        async with slot.answering(ticket, keep_s), self._stream(slot, request) as (stream, company):
             while True:
                 try:
                     chunk = await ticket.wait(anext(stream))
@@ -281,7 +346,7 @@ class ModelManager:
                     yield chunk.text
                 if chunk.done:
                     answer = draft.finish(chunk, chunk.finish_reason or "stop")
-                    self._watch.answered(slot.key, answer, company)
+                    self._fleet.watch.answered(slot.key, answer, company)
                     yield answer
                     return
 
@@ -289,94 +354,23 @@ class ModelManager:
     async def _stream(
         self, slot: Slot, request: GenerateRequest
     ) -> AsyncIterator[tuple[AsyncGenerator[Chunk, None], Company]]:
-        with slot.breaker.watching(), self._watch.answering() as company:
+        with slot.breaker.watching(), self._fleet.watch.answering() as company:
             async with aclosing(slot.instance.generate(request)) as stream:
                 yield stream, company
-
-    async def _aim(self, name: str) -> tuple[Target, Slot]:
-        """Find the slot of *name*, without asking the backends when its model is ready."""
-        self._refuse_when_closing()
-        target = self.names.resolve(name, self._available)
-        slot = self._slots.get((target.instance, target.model)) if target else None
-        if target and slot and slot.state is ModelState.READY:
-            return target, slot
-        _, silent = await self._survey()
-        target = self._resolve(name, silent)
-        return target, self._slots[target.instance, target.model]
 
     async def _wanted(self, name: str) -> tuple[ServedModel, Slot]:
         self._refuse_when_closing()
         model = await self.find(name)
-        return model, self._slots[model.instance, model.info.id]
+        self._refuse_when_closing()  # it may have begun to close meanwhile
+        return model, self._fleet.slot(model)
+
+    async def _aim(self, name: str) -> tuple[Target, Slot]:
+        self._refuse_when_closing()
+        return await self._fleet.aim(name)
 
     def _refuse_when_closing(self) -> None:
         if self.closing:
             raise ShuttingDown("ORAC is stopping and takes no new work; ask again in a moment")
-
-    def _resolve(self, name: str, silent: Mapping[str, OracError]) -> Target:
-        target = self.names.resolve(name, self._available)
-        if target is not None:
-            return target
-        for instance, error in silent.items():
-            raise BackendUnavailable(
-                f"{name!r} is not known, but {instance} might have it and does not answer: {error}",
-                instance=instance,
-                operation="models",
-            ) from error
-        raise ModelNotFound(name)
-
-    def _with_defaults(self, request: LoadRequest) -> LoadRequest:
-        default = look_up(self.context_lengths, request.model)
-        return request if request.context_length else evolve(request, context_length=default)
-
-    async def _survey(
-        self, *, but: Collection[str] = ()
-    ) -> tuple[list[ServedModel], Mapping[str, OracError]]:
-        """Ask every backend, *but* those, for its models; return them, and why some are silent."""
-        as_of = {key: slot.changes for key, slot in self._slots.items()}
-        found = await self._engines.survey(but=but)
-        self._remember(found.reports, but)
-        return self._listing(found.reports, as_of), found.silent
-
-    def _remember(self, reports: Mapping[str, list[ModelInfo]], but: Collection[str]) -> None:
-        self._available = {
-            name: self._available.get(name, {}) if name in but else known(reports.get(name, ()))
-            for name in self.backends.open
-        }
-        for key in [key for key, slot in self._slots.items() if slot.unused]:
-            if key[1] not in self._available[key[0]]:
-                del self._slots[key]
-
-    def _listing(
-        self, reports: Mapping[str, list[ModelInfo]], as_of: Mapping[tuple[str, str], int]
-    ) -> list[ServedModel]:
-        roles = self.names.table(self._available)
-        needed = {(it.instance, it.model) for it in self._needed().values() if it}
-        listing = []
-        for name, infos in reports.items():
-            for info in infos:
-                key = name, info.id
-                slot = self._slot(key)
-                now = slot.reported(info, as_of.get(key, 0))
-                now = evolve(now, warning=self._watch.seen(key, now))
-                kind, used = self.backends.kinds[name], slot.last_used_at
-                served = ServedModel(now, name, kind, roles.get(key, ()), used, key in needed)
-                listing.append(served)
-        return listing
-
-    def _needed(self) -> dict[str, Target | None]:
-        return {name: self.names.resolve(name, self._available) for name in self.required.models}
-
-    def _slot(self, key: tuple[str, str]) -> Slot:
-        slot = self._slots.get(key)
-        if slot is None:
-            instance, breaker = self.backends.open[key[0]], self._engines.breaker(key[0])
-            slot = Slot(instance, key[1], self.limits, breaker, partial(self._before_load, key))
-            self._slots[key] = slot
-        return slot
-
-    async def _before_load(self, key: Key, request: LoadRequest) -> None:
-        await self._watch.loading(key, (request.context_length, request.gpu_layers))
 
 
 async def _exhaust(stages: AsyncGenerator[LoadProgress, None]) -> None:

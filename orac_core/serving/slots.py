@@ -1,22 +1,45 @@
 """A slot for each model: its state, the one load it may have, and the answers that are running."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+import math
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from attrs import define, evolve, field
 
-from ..errors import BackendError, OracError, StateConflict
+from ..errors import (
+    BackendError,
+    InsufficientMemory,
+    OracError,
+    ShuttingDown,
+    StateConflict,
+)
 from ..plugins import Instance
 from ..states import follow
 from ..types import LoadedInfo, LoadProgress, LoadRequest, ModelInfo, ModelState
 from . import proof
 from .admission import Admission, Limits, Ticket
+from .answers import Answers
 from .breaker import Breaker
 from .flight import Flight, Report, forget_error
+from .lifetime import Lifetime
+from .options import refuse_other_options
+from .pool import Entry, Key, Pool
+from .setbacks import Setbacks, enough
+from .watch import Watch
 
 IN_FLIGHT = (ModelState.STARTING, ModelState.STOPPING)
 """States that the slot knows better than the engine."""
+
+HOLDING = (ModelState.READY, ModelState.STOPPING, ModelState.FAILED)
+"""States in which it has the memory that its engine says; an unload may have failed."""
+
+NOT_SEEN = ModelInfo("")
+"""What is known of a model before its engine has said anything."""
+
+WITHOUT_MEMORY = ("validate", "upload")
+"""Stages of a load that take no memory; before any other it waits until there is room."""
 
 
 @define(eq=False)
@@ -28,47 +51,83 @@ class Slot:
         model: Its id there.
         limits: Bounds of the service.
         breaker: Spares the instance while it can not be reached.
-        before_load: Called with what is about to be loaded.
+        pool: The memory that the model is loaded into.
+        watch: Watches how fast it answers.
+        wall: Tells the time of day, in seconds since 1970.
+        keep_s: How long it stays loaded without being used, unless somebody says otherwise.
         state: The last state that was reached or is being reached.
         reason: Why it is ``failed``.
         last_used_at: When its last answer began, in seconds since 1970.
         changes: Number of changes of state so far; tells an old report from a fresh one.
-        asked: What the last load that ended well was asked for.
-        capabilities: What the engine says that the model can do.
+        asked: What ORAC last loaded it for; None where ORAC did not load what is in memory.
+        evicted: Models that had to go for that load.
+        load_s: Seconds that it took from the moment it had its memory.
+        info: What the engine last said of the model.
         admission: Its queue.
+        lifetime: How long it stays loaded.
+        setbacks: How often it crashed lately.
     """
 
     instance: Instance
     model: str
     limits: Limits
     breaker: Breaker
-    before_load: Callable[[LoadRequest], Awaitable[None]]
+    pool: Pool
+    watch: Watch
+    wall: Callable[[], float] = time.time
+    keep_s: float = math.inf
     state: ModelState = ModelState.STOPPED
     reason: str | None = None
     last_used_at: float | None = None
     changes: int = 0
     asked: LoadRequest | None = None
-    capabilities: tuple[str, ...] = ()
+    evicted: tuple[str, ...] = ()
+    load_s: float = 0.0
+    info: ModelInfo = NOT_SEEN
     admission: Admission = field(init=False)
+    lifetime: Lifetime = field(init=False)
+    setbacks: Setbacks = field(factory=Setbacks, init=False)
     _flight: Flight | None = field(default=None, init=False)
     _unloading: asyncio.Task[None] | None = field(default=None, init=False)
-    _running: set[Ticket] = field(factory=set, init=False)
-    _idle: asyncio.Event = field(factory=asyncio.Event, init=False)
+    _given_up: OracError | None = field(default=None, init=False)
+    _answers: Answers = field(factory=Answers, init=False)
     _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.admission = Admission(self.limits)
-        self._idle.set()
+        self.lifetime = Lifetime(self._expire, wall=self.wall)
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Names of the instance and the model."""
         return self.instance.name, self.model
 
     @property
+    def taken(self) -> LoadedInfo | None:
+        """What the model takes of this machine's memory; None when it is not there."""
+        return self.info.loaded if self.state in HOLDING and not self.info.remote else None
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is on its way out of the memory."""
+        return self.state is ModelState.STOPPING
+
+    def idle_s(self) -> float:
+        """Return the seconds since somebody used it or waited for it; infinity without memory."""
+        if self.state is not ModelState.READY:
+            return math.inf
+        return 0.0 if self.admission.busy else self.lifetime.idle_s()
+
+    @property
     def unused(self) -> bool:
         """Whether nothing would be lost if the slot were forgotten."""
-        return self.state is ModelState.STOPPED and self._idle.is_set() and not self._under_way
+        at_rest = not self._answers and not self._under_way
+        return self.state is ModelState.STOPPED and at_rest and not self.admission.busy
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is being loaded or unloaded, or answers."""
+        return self.state in IN_FLIGHT or bool(self._answers)
 
     def reported(self, info: ModelInfo, as_of: int) -> ModelInfo:
         """Return *info*, the engine's own report, with what only the slot knows.
@@ -81,29 +140,80 @@ class Slot:
             info: The report.
             as_of: What ``changes`` was when the engine was asked.
         """
-        self.capabilities = info.capabilities
+        self.info = info
         if self.state in IN_FLIGHT:
-            return evolve(info, state=self.state)
+            return evolve(info, state=self.state, state_reason=self._progress())
         if self.state is ModelState.FAILED and info.state is ModelState.STOPPED:
+            self._gone(as_of)
             return evolve(info, state=self.state, state_reason=self.reason)
         if as_of != self.changes:
             return evolve(info, state=self.state, state_reason=self.reason)
         if info.state not in IN_FLIGHT:
-            self.state, self.reason = info.state, info.state_reason
-        return info
+            self._believe(info)
+        return evolve(info, expires_at=self.lifetime.expires_at or info.expires_at)
 
-    async def ensure_ready(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
+    async def ensure_ready(
+        self, asked: LoadRequest, wanted: LoadRequest
+    ) -> AsyncGenerator[LoadProgress, None]:
         """Load the model unless it is loaded, joining a load that is under way.
+
+        Args:
+            asked: What the caller asks for; a load under way has to be like that.
+            wanted: The same with what the manifest wants, for a load of its own.
 
         Raises:
             StateConflict: when a load under way was asked for with other options.
             OracError: what the load failed with.
         """
         while self.state is not ModelState.READY:
-            flight = await self._boarding(request)
+            flight = await self._boarding(asked, wanted)
             async with aclosing(flight.follow()) as news:
                 async for progress in news:
                     yield progress
+
+    async def respite(self) -> None:
+        """Wait before a model that keeps failing is loaded again for a prompt.
+
+        Raises:
+            BackendUnavailable: when it failed too often; a load that is asked for starts anew.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._under_way or self._unloading:
+            return
+        if self.setbacks.exhausted(now):
+            raise enough(self.setbacks, now, "/".join(self.key), self.reason)
+        await asyncio.sleep(self.setbacks.pause_s(now))
+
+    def keep(self, keep_alive_s: float | None) -> None:
+        """Keep the model loaded for so long from now on; None leaves the time as it is."""
+        if keep_alive_s is not None:
+            self.lifetime.keep_s = keep_alive_s
+        if self.state is ModelState.READY and not self.admission.busy and not self._given_up:
+            self.lifetime.renew()
+
+    @asynccontextmanager
+    async def turn(self, ticket: Ticket) -> AsyncIterator[None]:
+        """Hold a turn in its queue; who waits for one keeps the model from expiring."""
+        try:
+            async with self.admission.turn(ticket):
+                yield
+        finally:
+            self.keep(None)
+
+    async def vacate(self) -> bool:
+        """Free the memory of a model that has any, once its running answers have ended.
+
+        Returns:
+            Whether it had any. A load under way is none of it.
+
+        Raises:
+            OracError: what the unload failed with.
+        """
+        loads = self._under_way and not self.leaving  # one that follows an unload is no obstacle
+        if self.taken is None or loads:
+            return False
+        await self.unload(force=False)
+        return True
 
     async def unload(self, *, force: bool) -> None:
         """Free the model's memory; running answers end first, or are ended when *force* is set.
@@ -113,44 +223,71 @@ class Slot:
         Raises:
             OracError: what the unload failed with.
         """
+        self._refuse_when_given_up()
         if force:
-            self._stop_answers(StateConflict(f"{self.model} was unloaded by force"))
-        if self._unloading is None:
-            self._unloading = asyncio.create_task(self._unload(), name=f"unload {self.model}")
-            self._unloading.add_done_callback(forget_error)
-        await asyncio.shield(self._unloading)
+            self._answers.stop(StateConflict(f"{self.model} was unloaded by force"))
+        unloading = self._begin_unload()
+        await asyncio.wait([unloading])
+        if unloading.cancelled():
+            raise ShuttingDown(f"ORAC stopped before the memory of {self.model} was back")
+        unloading.result()
 
     async def abandon(self, reason: OracError) -> None:
-        """Give up a load under way and end all running answers with *reason*."""
-        await self._give_up(reason)
-        self._stop_answers(reason)
-        await self._idle.wait()
+        """End all running answers with *reason*, give up a load, wait for an unload under way.
+
+        From now on the slot takes no more work; whoever comes gets *reason*.
+        When it is cancelled, the engine gets no more time to give the memory back.
+        """
+        self._given_up = reason
+        self.lifetime.stop()
+        self._answers.stop(reason)
+        try:
+            await self._give_up(reason)
+            await self._answers.ended()
+            if self._unloading:
+                await asyncio.wait([self._unloading])
+        except asyncio.CancelledError:
+            self._cut_short()
+            raise
 
     async def drained(self) -> None:
         """Wait until no answer is running."""
-        await self._idle.wait()
+        await self._answers.ended()
 
     def lost(self, error: BackendError) -> None:
         """Take note that the engine no longer has the model."""
         if self.state is ModelState.READY:
+            self._set_back()
             self._fail(error)
+            self.pool.freed()
 
     @asynccontextmanager
-    async def answering(self, ticket: Ticket) -> AsyncIterator[None]:
-        """Keep the model from being unloaded while an answer is running."""
-        self._running.add(ticket)
-        self._idle.clear()
+    async def answering(
+        self, ticket: Ticket, keep_alive_s: float | None = None
+    ) -> AsyncIterator[None]:
+        """Keep the model from being unloaded while an answer is running, and some time after."""
+        self._refuse_when_given_up()
+        self.lifetime.stop()
         try:
-            yield
+            with self._answers.running(ticket):
+                yield
         finally:
-            self._running.discard(ticket)
-            if not self._running:
-                self._idle.set()
+            self.keep(keep_alive_s)
+
+    def _refuse_when_given_up(self) -> None:
+        if self._given_up:
+            raise self._given_up
 
     async def _give_up(self, reason: OracError) -> None:
         if flight := self._under_way:
             flight.give_up(reason)
             await flight.landed()
+
+    def _cut_short(self) -> None:
+        if flight := self._under_way:
+            flight.cut_short()
+        if self._unloading:
+            self._unloading.cancel()
 
     @property
     def _under_way(self) -> Flight | None:
@@ -158,13 +295,14 @@ class Slot:
             self._flight = None
         return self._flight
 
-    async def _boarding(self, request: LoadRequest) -> Flight:
+    async def _boarding(self, asked: LoadRequest, wanted: LoadRequest) -> Flight:
         while (flight := self._under_way) and flight.abandoned:
             await flight.landed()
         if flight is None:
-            flight = self._flight = Flight(request)
-            flight.start(lambda report: self._load(request, report))
-        refuse_other_options(request, "is being loaded", flight.request)
+            self._refuse_when_given_up()
+            flight = self._flight = Flight(wanted)
+            flight.start(lambda report: self._load(wanted, report))
+        refuse_other_options(asked, "is being loaded", flight.request)
         return flight
 
     async def _load(self, request: LoadRequest, report: Report) -> None:
@@ -173,20 +311,40 @@ class Slot:
                 await self._fly(request, report)
 
     async def _fly(self, request: LoadRequest, report: Report) -> None:
-        self._become(ModelState.STARTING)
-        try:
-            await self.before_load(request)
-            with self.breaker.watching():
-                async with aclosing(self.instance.load(request)) as stages:
-                    async for progress in stages:
-                        report(progress)
-            report(LoadProgress("verify", message=proof.announced(self.capabilities)))
-            await proof.demand(self.instance, self.model, self.capabilities, self.limits.verify_s)
-        except BaseException as error:
-            await self._crash(error)
-            raise
+        self._begin(request)
+        async with AsyncExitStack() as stack:
+            try:
+                entry = await stack.enter_async_context(self.pool.entry(self.key, request, report))
+                await self._bring(request, report, entry)
+            except BaseException as error:
+                await self._crash(error)
+                raise
         self._become(ModelState.READY)
+        self.evicted, self.load_s = entry.evicted, entry.elapsed_s()
+        self.keep(self._wanted_s(request))
+
+    def _begin(self, request: LoadRequest) -> None:
+        """Start; whatever comes of it, what the engine then has in memory is ORAC's."""
+        if self.asked is None:
+            self.lifetime.keep_s = self._wanted_s(request)
+        self._become(ModelState.STARTING)
         self.asked = request
+
+    def _wanted_s(self, request: LoadRequest) -> float:
+        return self.keep_s if request.keep_alive_s is None else request.keep_alive_s
+
+    async def _bring(self, request: LoadRequest, report: Report, entry: Entry) -> None:
+        """Have the engine load the model, and prove that it answers."""
+        with self.breaker.watching():
+            async with aclosing(self.instance.load(request)) as stages:
+                async for progress in stages:
+                    if progress.stage not in WITHOUT_MEMORY and not entry.taken:
+                        await entry.take()
+                        how = request.context_length, request.gpu_layers
+                        await self.watch.loading(self.key, how)
+                    report(progress)
+        report(LoadProgress("verify", message=proof.announced(self.info.capabilities)))
+        await proof.demand(self.instance, self.model, self.info.capabilities, self.limits.verify_s)
 
     async def _unload(self) -> None:
         try:
@@ -200,25 +358,41 @@ class Slot:
     async def _land(self) -> None:
         self._become(ModelState.STOPPING)
         try:
-            await self._idle.wait()
+            await self._answers.ended()
             await self._free()
         except OracError as error:
             self._fail(error)
             raise
+        self.pool.freed()
         self._become(ModelState.STOPPED)
 
     async def _crash(self, error: BaseException) -> None:
-        """Leave nothing behind of a load that failed or was given up."""
+        """Leave nothing behind of a load that failed or was given up.
+
+        A model that still answers keeps its memory: it had not been lost, and is found again.
+        """
+        failure = error if isinstance(error, OracError) else None
         try:
-            await self._free()
+            if self._answers:
+                failure = failure or StateConflict(
+                    f"{self.model} was lost and its load given up; the next prompt loads it again",
+                )
+            else:
+                await self._free()
         except OracError as second:
             error.add_note(f"and freeing its memory failed: {second}")
+            failure = failure or second
         finally:
-            if isinstance(error, OracError):
-                self._fail(error)
-            else:
-                self._become(ModelState.STOPPING)
-                self._become(ModelState.STOPPED)
+            if isinstance(error, BackendError) and not isinstance(error, InsufficientMemory):
+                self._set_back()
+            self._ended(failure)
+
+    def _ended(self, failure: OracError | None) -> None:
+        if failure:
+            self._fail(failure)
+        else:
+            self._become(ModelState.STOPPING)
+            self._become(ModelState.STOPPED)
 
     async def _free(self) -> None:
         try:
@@ -232,41 +406,59 @@ class Slot:
                 operation="unload",
             ) from None
 
-    def _stop_answers(self, reason: OracError) -> None:
-        for ticket in tuple(self._running):
-            ticket.stop(reason)
+    def _begin_unload(self) -> asyncio.Task[None]:
+        if self._unloading is None:
+            self._unloading = asyncio.create_task(self._unload(), name=f"unload {self.model}")
+            self._unloading.add_done_callback(forget_error)
+        return self._unloading
+
+    def _expire(self) -> None:
+        """Unload the model as its time is over; who asks for it now has it loaded anew."""
+        if self.state is ModelState.READY and not self.admission.busy:
+            self._begin_unload()
+
+    def _set_back(self) -> None:
+        self.setbacks.add(asyncio.get_running_loop().time())
+
+    def _believe(self, info: ModelInfo) -> None:
+        """Take over what the engine says; a model that was taken for lost may be found again."""
+        before, self.state, self.reason = self.state, info.state, info.state_reason
+        if self.state is before:
+            return
+        if self.state is ModelState.READY:
+            self._found()
+            return
+        self.lifetime.stop()
+        self.asked = None
+        if before is ModelState.READY:
+            self.pool.freed()
+            if self.state is ModelState.FAILED:
+                self._set_back()
+
+    def _gone(self, as_of: int) -> None:
+        """Forget that ORAC loaded it; who has it loaded next may be another program."""
+        if as_of == self.changes:
+            self.asked = None
+
+    def _found(self) -> None:
+        """Let a model go on that is there again; one that ORAC did not load stays for ever."""
+        if self.asked is None:
+            self.lifetime.keep_s = math.inf
+        self.keep(None)
+
+    def _progress(self) -> str | None:
+        """Return how far a load under way is."""
+        latest = self._flight.latest if self._flight else None
+        return str(latest) if latest else None
 
     def _become(self, state: ModelState) -> None:
         self.state = follow(self.state, state)
-        self.reason = self.asked = None
+        self.reason = None
         self.changes += 1
+        self.lifetime.stop()
+        if state in {ModelState.STARTING, ModelState.STOPPED}:
+            self.asked = None
 
     def _fail(self, error: OracError) -> None:
         self._become(ModelState.FAILED)
         self.reason = str(error)
-
-
-def refuse_other_options(
-    asked: LoadRequest, how: str, *given: LoadRequest | LoadedInfo | None
-) -> None:
-    """Refuse to pass a model loaded one way for one asked for in another.
-
-    Args:
-        asked: What is asked for now.
-        how: What the model is: loaded, or being loaded.
-        given: What was asked for then, and what came of it. An engine may give less than it was
-            asked for, so either of them will do.
-
-    Raises:
-        StateConflict: naming each option that differs.
-    """
-    differing = []
-    for name in ("context_length", "gpu_layers", "parallel"):
-        wanted = getattr(asked, name)
-        had = [value for each in given if (value := getattr(each, name, None)) is not None]
-        if wanted is not None and had and wanted not in had:
-            differing.append(f"{name} {had[-1]} instead of {wanted}")
-    if differing:
-        raise StateConflict(
-            f"{asked.model} {how} with {', '.join(differing)}; unload it first, then load it anew",
-        )

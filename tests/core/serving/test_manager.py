@@ -156,7 +156,7 @@ async def test_a_load_that_is_given_up_twice_still_leaves_nothing_behind(opened)
     load.cancel()
     await backend.reached["unload"].wait()
     unload = asyncio.create_task(manager.unload("small"))
-    await until(lambda: manager._slots["here", "small"]._unloading is not None)
+    await until(lambda: manager._fleet.slots["here", "small"]._unloading is not None)
     await asyncio.sleep(0)
     freed.set()
     await unload
@@ -350,7 +350,7 @@ async def test_an_unload_waits_for_running_answers(opened):
     running = asyncio.create_task(manager.answer(ask()))
     await backend.reached["word 0"].wait()
     unload = asyncio.create_task(manager.unload("small"))
-    await until(lambda: manager._slots["here", "small"].state is ModelState.STOPPING)
+    await until(lambda: manager._fleet.slots["here", "small"].state is ModelState.STOPPING)
     assert backend.count("unload") == 0
     gate.set()
     assert (await running).finish_reason == "stop"
@@ -418,7 +418,7 @@ async def test_an_unload_goes_on_when_its_caller_leaves(opened):
     await asyncio.wait([unload])
     gate.set()
     await until(lambda: not backend.loaded)
-    await until(lambda: manager._slots["here", "small"].state is ModelState.STOPPED)
+    await until(lambda: manager._fleet.slots["here", "small"].state is ModelState.STOPPED)
     assert (await states(manager))["here/small"] == "stopped"
 
 

@@ -1,56 +1,40 @@
-"""The bytes of a file: hashed at the speed of the processor, or read piece by piece.
+"""The bytes of a file: validated, or sent piece by piece.
 
 Neither holds more than one piece, and neither keeps the event loop waiting.
 """
 
 import asyncio
-import hashlib
 import os
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
+from typing import Self
 
 from attrs import define, field
 
-from orac_core import ModelFileInvalid
+from orac_core import HashProgress, LoadProgress, ModelFile, ModelFileInvalid, ModelFiles
 
-_HASHED = 1 << 20
+from ._work import followed
+
 _SENT = 1 << 20
 
 
-@define(eq=False)
-class Hashing:
-    """The sha256 of one file, and how far that is.
+async def validated(files: ModelFiles, file: ModelFile) -> AsyncGenerator[LoadProgress, None]:
+    """Validate a model's files; say so at once, and how far the reading is whenever it goes on.
 
-    Attributes:
-        path: The file.
-        completed: Bytes that are done.
+    Raises:
+        ModelFileInvalid: They can not be used.
     """
-
-    path: Path
-    completed: int = field(default=0, init=False)
-    _stopped: bool = field(default=False, init=False)
-
-    async def digest(self) -> str:
-        """Return the hash in hexadecimal digits; being cancelled stops it after a piece.
-
-        Raises:
-            ModelFileInvalid: when the file can not be read.
-        """
-        try:
-            return await asyncio.to_thread(self._run)
-        except OSError as error:
-            raise ModelFileInvalid(self.path, f"cannot be read: {error.strerror}") from error
-        finally:
-            self._stopped = True
-
-    def _run(self) -> str:
-        total, buffer = hashlib.sha256(), bytearray(_HASHED)
-        view = memoryview(buffer)
-        with self.path.open("rb", buffering=0) as file:
-            while not self._stopped and (count := file.readinto(buffer)):
-                total.update(view[:count])
-                self.completed += count
-        return total.hexdigest()
+    reading, last = HashProgress(), None
+    stages = followed(
+        files.validate(file, progress=reading),
+        lambda: LoadProgress("validate", reading.completed, file.size_bytes, "checking the file"),
+    )
+    async with aclosing(stages):
+        async for progress in stages:
+            if progress != last:
+                yield progress
+            last = progress
 
 
 @define(eq=False)
@@ -66,17 +50,28 @@ class Sending:
     path: Path
     on_piece: Callable[[], None] = lambda: None
     completed: int = field(default=0, init=False)
+    _handed: int = field(default=0, init=False)
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Yield the file piece by piece.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece; to ask for it means that the one before is on its way.
+
+        This is no generator: a client may still be reading when its request has failed, and a
+        generator that runs can not be closed.
 
         Raises:
             ModelFileInvalid: when it can not be read.
         """
-        while piece := await asyncio.to_thread(self._piece, self.completed):
-            yield piece
-            self.completed += len(piece)
+        if self._handed:
+            self.completed += self._handed
             self.on_piece()
+        piece = await asyncio.to_thread(self._piece, self.completed)
+        self._handed = len(piece)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     def _piece(self, offset: int) -> bytes:
         """Read one piece; it opens the file itself, as nobody waits for it when it is given up."""

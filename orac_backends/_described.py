@@ -32,7 +32,8 @@ def described(file: ModelFile) -> ModelInfo:
         quantization=header.quantization if header else None,
         context_length=header.context_length if header else None,
         capabilities=capabilities(header),
-        file=FileInfo(str(file.path), problem=file.problem),
+        file=FileInfo(str(file.path), file.sha256, file.problem),
+        shape=header.shape if header else None,
     )
 
 

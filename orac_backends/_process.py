@@ -235,6 +235,16 @@ class ChildProcess(asyncio.SubprocessProtocol):
         except psutil.Error:
             return None
 
+    def mapped_bytes(self) -> int | None:
+        """Return how much of that is pages of files; None where the system does not say."""
+        import psutil  # noqa: PLC0415 - as above
+
+        try:
+            info = psutil.Process(self.pid).memory_info()
+        except psutil.Error:
+            return None
+        return getattr(info, "shared", None)
+
     def how_it_ended(self) -> str:
         """Say how it ended, such as ``exit code 3`` or ``signal SIGSEGV``."""
         code = self.returncode

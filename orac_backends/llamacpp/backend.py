@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from orac_core import (
     BackendError,
@@ -25,11 +25,12 @@ from orac_core import (
     hookimpl,
 )
 
+from .._contents import validated
 from .cores import free_cores
 from .folder import socket_folder
 from .launch import EmbeddedEngine, Engine, ServerBinary
 from .listing import listed
-from .plan import Plan, plan
+from .plan import Plan, plan, usual
 from .settings import LlamaCppSettings
 from .worker_process import Worker
 
@@ -61,7 +62,7 @@ class LlamaCppBackend:
         files = {file.id: file for file in await self.host.files.all()}
         for worker in self._workers.values():
             files.setdefault(worker.file.id, worker.file)
-        return [listed(file, self._workers.get(id_)) for id_, file in files.items()]
+        return [self._listed(file) for file in files.values()]
 
     @hookimpl
     async def load(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
@@ -128,6 +129,10 @@ class LlamaCppBackend:
                 await worker.stop()
         self._workers.clear()
 
+    def _listed(self, file: ModelFile) -> ModelInfo:
+        would_use = usual(file, self.settings, self.engine.gpu_layers)
+        return evolve(listed(file, self._workers.get(file.id)), would_use=would_use)
+
     async def _found(self, model: str) -> ModelFile:
         file = await self.host.files.find(model)
         if file is None:
@@ -137,11 +142,10 @@ class LlamaCppBackend:
     async def _loaded(self, file: ModelFile, wanted: Plan) -> AsyncGenerator[LoadProgress, None]:
         worker = await self._new_worker(wanted)
         try:
-            yield LoadProgress("validate", 0, file.size_bytes, "checking the file")
-            await self.host.files.validate(file)
-            async with aclosing(worker.start()) as stages:
-                async for progress in stages:
-                    yield progress
+            for step in (validated(self.host.files, file), worker.start()):
+                async with aclosing(step) as stages:
+                    async for progress in stages:
+                        yield progress
         except OracError as error:
             await worker.stop()
             worker.fail(str(error))

@@ -38,6 +38,8 @@ _OPTIONAL_FLAGS = (
     ("--no-context-shift",),
     ("--no-prefill-assistant",),
     ("--cache-ram", "0"),
+    ("--ctx-checkpoints", "2"),
+    ("--no-mmap",),
     ("--sse-ping-interval", "1"),
     ("--reasoning-budget", "0"),
     ("--batch-size", "512"),
@@ -67,7 +69,13 @@ class Launch:
 
 
 class Engine(Protocol):
-    """Something that serves a model in a process of its own."""
+    """Something that serves a model in a process of its own.
+
+    Attributes:
+        gpu_layers: Layers that it puts on a GPU when nobody says how many; None for those that fit.
+    """
+
+    gpu_layers: int | None
 
     async def version(self) -> str:
         """Return its version; raises `BackendUnavailable` when it can not be started."""
@@ -78,7 +86,12 @@ class Engine(Protocol):
 
 @define(eq=False)
 class EmbeddedEngine:
-    """The engine that comes with ORAC: ``xllamacpp``, imported by its worker alone."""
+    """The engine that comes with ORAC: ``xllamacpp``, imported by its worker alone.
+
+    Its wheels are built for the CPU.
+    """
+
+    gpu_layers: int | None = 0
 
     async def version(self) -> str:
         """Return the version of the package.
@@ -125,6 +138,7 @@ class ServerBinary:
     """
 
     path: Path
+    gpu_layers: int | None = None
     _seen: tuple[object, str, frozenset[str], bool] | None = field(default=None, init=False)
 
     async def version(self) -> str:

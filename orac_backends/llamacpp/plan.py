@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from orac_core import LoadRequest, ModelFile
+from orac_core import LoadedInfo, LoadRequest, ModelFile
 
 from .._request import check_load
 from .settings import LlamaCppSettings
@@ -37,6 +37,27 @@ class Plan:
         return self.context_length * self.parallel
 
 
+def usual(file: ModelFile, settings: LlamaCppSettings, gpu_layers: int | None) -> LoadedInfo:
+    """Return what a load that asks for nothing uses.
+
+    Args:
+        file: The model.
+        settings: From the manifest.
+        gpu_layers: What the engine does when the settings say nothing either.
+    """
+    chosen = settings.gpu_layers
+    return LoadedInfo(
+        context_length=_context_length(file, settings.context_length),
+        gpu_layers=gpu_layers if chosen is None else chosen,
+        parallel=settings.parallel,
+    )
+
+
+def _context_length(file: ModelFile, wanted: int | None) -> int:
+    trained = file.header.context_length if file.header else None
+    return min(wanted or _DEFAULT_CONTEXT, trained or wanted or _DEFAULT_CONTEXT)
+
+
 def plan(
     file: ModelFile, request: LoadRequest, settings: LlamaCppSettings, free_cores: int
 ) -> Plan:
@@ -46,11 +67,9 @@ def plan(
         InvalidRequest: naming the option that is out of range.
     """
     check_load(request)
-    trained = file.header.context_length if file.header else None
-    wanted = request.context_length or settings.context_length or _DEFAULT_CONTEXT
     return Plan(
         file=file,
-        context_length=min(wanted, trained or wanted),
+        context_length=_context_length(file, request.context_length or settings.context_length),
         parallel=request.parallel or settings.parallel,
         gpu_layers=settings.gpu_layers if request.gpu_layers is None else request.gpu_layers,
         threads=settings.threads or free_cores,

@@ -6,6 +6,7 @@ The bytes go into the page cache of the kernel; nothing is kept here but one buf
 import asyncio
 import os
 from collections.abc import AsyncGenerator
+from mmap import mmap
 from pathlib import Path
 
 from orac_core import LoadProgress, ModelFileInvalid
@@ -29,7 +30,7 @@ async def read_ahead(parts: tuple[Path, ...]) -> AsyncGenerator[LoadProgress, No
         return
     completed = 0
     yield LoadProgress("read", completed, total)
-    buffer = bytearray(_CHUNK)
+    buffer = mmap(-1, _CHUNK)  # goes back to the system at once, which malloc would keep
     for path in parts:
         start = completed
         while count := await asyncio.to_thread(_read, path, completed - start, buffer):
@@ -52,7 +53,7 @@ def _available() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def _read(path: Path, offset: int, buffer: bytearray) -> int:
+def _read(path: Path, offset: int, buffer: mmap) -> int:
     """Read one chunk; it opens the file itself, as nobody waits for a thread that is given up."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

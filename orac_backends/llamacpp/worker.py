@@ -80,8 +80,15 @@ def _set_model(params: Any, wishes: dict[str, Any], *, has_gpu: bool) -> None:
 
 
 def _set_memory(params: Any) -> None:
+    import xllamacpp  # noqa: PLC0415 - see above
+
     params.cache_ram_mib = 0  # by default up to 8 GiB of old prompts are kept
     params.cache_idle_slots = False
+    # Copies of what cannot be wound back, windows and states: by default up to 32 for each answer.
+    params.n_ctx_checkpoints = 2
+    # A mapped file would be resident a second time where the engine lays weights out anew, and its
+    # pages would count as available memory while they are in use.
+    params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
     params.n_batch = 512  # an answer that nobody wants any more is noticed between batches
 
 

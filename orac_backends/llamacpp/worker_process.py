@@ -89,6 +89,7 @@ class Worker:
             parallel=self._applied.parallel,
             on_gpu_ratio=self._applied.on_gpu_ratio,
             memory_bytes=self._process.memory_bytes(),
+            mapped_bytes=self._process.mapped_bytes(),
         )
 
     async def start(self) -> AsyncGenerator[LoadProgress, None]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager, suppress
 from time import monotonic
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from orac_core import (
     BackendError,
@@ -18,6 +18,7 @@ from orac_core import (
     Host,
     InstanceHealth,
     InvalidRequest,
+    LoadedInfo,
     LoadProgress,
     LoadRequest,
     ModelFile,
@@ -29,6 +30,7 @@ from orac_core import (
     hookimpl,
 )
 
+from .._contents import validated
 from .._http import HttpClient
 from .._request import check_load
 from . import question
@@ -86,7 +88,8 @@ class OllamaBackend:
     async def models(self) -> list[ModelInfo]:
         """List Ollama's models and the files that it could be given."""
         found = await self._look()
-        return listed(found, self._roster.loadings, expect_gpu=self.around.expect_gpu)
+        infos = listed(found, self._roster.loadings, expect_gpu=self.around.expect_gpu)
+        return [self._with_usual(info) for info in infos]
 
     @hookimpl
     async def load(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
@@ -197,6 +200,12 @@ class OllamaBackend:
         """Take note that the server has ended, and all that it had in memory with it."""
         self._roster.clear()
 
+    def _with_usual(self, info: ModelInfo) -> ModelInfo:
+        settings = self.settings
+        context = question.context_length(None, settings.context_length, info.context_length)
+        would_use = LoadedInfo(context_length=context, gpu_layers=settings.gpu_layers)
+        return evolve(info, would_use=would_use, remote=self.around.remote)
+
     def _require_running(self) -> None:
         """Raise when ORAC's own Ollama does not run: who listens there then is somebody else's."""
         if self.supervisor is not None and not self.supervisor.running:
@@ -221,21 +230,16 @@ class OllamaBackend:
     async def _handed_over(
         self, file: ModelFile, *, known: bool
     ) -> AsyncGenerator[LoadProgress, None]:
-        yield LoadProgress("validate", 0, file.size_bytes, "checking the file")
-        await self.host.files.validate(file)
+        async with aclosing(validated(self.host.files, file)) as stages:
+            async for progress in stages:
+                yield progress
         if known:
             return
         version = parsed(self._version or await self.api.version())
-        work = Import(self.api, file, self.around.store, version, self._checksum(file))
+        work = Import(self.api, self.host.files, file, self.around.store, version)
         async with aclosing(work.run()) as stages:
             async for progress in stages:
                 yield progress
-
-    def _checksum(self, file: ModelFile) -> str | None:
-        """Return the file's sha256, when its validation has just computed it."""
-        checksum = self.host.files.checksum(file) or ""
-        algorithm, _, digits = checksum.partition(":")
-        return digits.lower() if algorithm == "sha256" else None
 
     async def _into_memory(
         self, request: LoadRequest, found: Inventory, model: Installed, file: ModelFile | None

@@ -16,13 +16,15 @@ from attrs import define, field
 from orac_core import (
     BackendError,
     BackendUnavailable,
+    HashProgress,
     InvalidRequest,
     LoadProgress,
     ModelFile,
     ModelFileInvalid,
+    ModelFiles,
 )
 
-from .._contents import Hashing, Sending, let_go
+from .._contents import Sending, let_go
 from .._http import Upload
 from .._work import followed
 from .api import Json, OllamaApi
@@ -40,17 +42,17 @@ class Import:
 
     Attributes:
         api: The server.
+        files: Tell the file's hash, and remember it.
         file: What to hand over; it was validated.
         store: Where the server keeps its models, when that is known and on this machine.
         version: The server's version.
-        sha256: The file's hash, when it is known already.
     """
 
     api: OllamaApi
+    files: ModelFiles
     file: ModelFile
     store: Path | None
     version: tuple[int, ...]
-    sha256: str | None = None
     _digests: dict[Path, str] = field(factory=dict, init=False)
 
     async def run(self) -> AsyncGenerator[LoadProgress, None]:
@@ -69,23 +71,24 @@ class Import:
     async def _hash(self) -> AsyncGenerator[LoadProgress, None]:
         before, total = 0, self.file.size_bytes
         for path in self.file.parts:
-            if self.sha256 is not None and len(self.file.parts) == 1:
-                self._digests[path] = f"sha256:{self.sha256}"
-                return
-            hashing = Hashing(path)
+            if known := await self.files.remembered([path]):
+                self._digests[path] = f"sha256:{known}"
+                before += path.stat().st_size
+                continue
+            reading = HashProgress()
             stages = followed(
-                self._keep(hashing),
-                lambda at=before, it=hashing: LoadProgress(  # type: ignore[misc]
+                self._keep(path, reading),
+                lambda at=before, it=reading: LoadProgress(  # type: ignore[misc]
                     "validate", at + it.completed, total, "computing its sha256"
                 ),
             )
             async with aclosing(stages):
                 async for progress in stages:
                     yield progress
-            before += hashing.completed
+            before += reading.completed
 
-    async def _keep(self, hashing: Hashing) -> None:
-        self._digests[hashing.path] = f"sha256:{await hashing.digest()}"
+    async def _keep(self, path: Path, reading: HashProgress) -> None:
+        self._digests[path] = f"sha256:{await self.files.digest([path], reading)}"
 
     async def _upload(self) -> AsyncGenerator[LoadProgress, None]:
         before, total = 0, self.file.size_bytes
@@ -111,8 +114,7 @@ class Import:
         try:
             async with asyncio.timeout(_UPLOAD_IDLE_S) as patience:
                 sending.on_piece = partial(_be_patient, patience)
-                async with aclosing(sending.pieces()) as pieces:
-                    await self.api.upload(digest, Upload(pieces, size), _UPLOAD_IDLE_S)
+                await self.api.upload(digest, Upload(sending, size), _UPLOAD_IDLE_S)
         except TimeoutError as error:
             raise BackendUnavailable(
                 f"{self.api.client.server} took nothing of {sending.path.name} for "

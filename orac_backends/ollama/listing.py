@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from orac_core import LoadedInfo, ModelFile, ModelInfo, ModelState
+from orac_core import LoadedInfo, ModelFile, ModelInfo, ModelState, Shape
 
 from .._described import described
 from .naming import name_of, same, short
@@ -58,6 +58,11 @@ class Inventory:
         known = self.shown.get(model.digest)
         return model.context_length or (known.context_length if known else None)
 
+    def shape(self, model: Installed) -> Shape | None:
+        """Return what the memory of one of Ollama's own models is made of, where it tells."""
+        known = self.shown.get(model.digest)
+        return known.shape(model.size_bytes) if known else None
+
     def _installed(self, name: str) -> Installed | None:
         return next((each for each in self.installed if same(each.name, name)), None)
 
@@ -98,6 +103,7 @@ def _of_ollama(
         context_length=found.trained_context(model, None),
         capabilities=words(found.capabilities(model)),
         names=(nickname,) if nickname else (),
+        shape=found.shape(model),
     )
     return _with_runner(info, found.runner(model), loadings, expect_gpu=expect_gpu)
 

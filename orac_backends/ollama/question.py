@@ -10,11 +10,10 @@ from typing import Any
 
 from attrs import frozen
 
-from orac_core import EmbedRequest, GenerateRequest
+from orac_core import EmbedRequest, GenerateRequest, duration_s
 
 from .._options import checked_fields
 from .._request import check
-from .durations import seconds
 
 _DEFAULT_CONTEXT = 4096
 _UNBOUNDED = 1 << 17
@@ -41,13 +40,13 @@ class Loading:
         """What goes into each request."""
         fields: dict[str, Any] = {"model": self.name, "options": self.options}
         if self.keep_alive is not None:
-            fields["keep_alive"] = -1 if self.for_ever else seconds(self.keep_alive)
+            fields["keep_alive"] = -1 if self.for_ever else duration_s(self.keep_alive)
         return fields
 
     @property
     def for_ever(self) -> bool:
         """Whether the model stays until it is unloaded."""
-        return self.keep_alive is not None and seconds(self.keep_alive) < 0
+        return self.keep_alive is not None and duration_s(self.keep_alive) < 0
 
     @property
     def options(self) -> dict[str, Any]:

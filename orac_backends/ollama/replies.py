@@ -6,6 +6,8 @@ from typing import Any
 
 from attrs import frozen
 
+from orac_core import Shape, Weights
+
 _FOR_EVER_YEAR = 2200
 _SIZES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
@@ -65,10 +67,30 @@ class Running:
 
 @frozen
 class Shown:
-    """What ``POST /api/show`` adds to a model."""
+    """What ``POST /api/show`` adds to a model.
+
+    Attributes:
+        capabilities: What it can do.
+        context_length: That the model was trained for.
+        architecture: None where Ollama does not say.
+        facts: What its memory is made of; empty where a list of one number for each layer is left
+            out, as Ollama leaves out all lists.
+    """
 
     capabilities: tuple[str, ...]
     context_length: int | None
+    architecture: str | None = None
+    facts: Mapping[str, tuple[int, ...]] = {}
+
+    def shape(self, size_bytes: int | None) -> Shape | None:
+        """Return what the memory of a model of that size is made of; None where that is unknown.
+
+        Ollama does not say how large each layer is, so all bytes are spread evenly over them.
+        """
+        blocks = self.facts.get("block_count", (0,))[0]
+        if not self.architecture or not size_bytes or not 0 < blocks <= Shape.MAX_BLOCKS:
+            return None
+        return Shape.of(self.architecture, self.facts, Weights.spread(size_bytes, blocks))
 
 
 def installed(told: Mapping[str, Any]) -> Installed:
@@ -108,7 +130,21 @@ def shown(told: Mapping[str, Any]) -> Shown:
     return Shown(
         tuple(map(str, told.get("capabilities") or ())),
         _number(facts.get(f"{architecture}.context_length")),
+        architecture,
+        _told_of_memory(facts, f"{architecture}."),
     )
+
+
+def _told_of_memory(facts: Mapping[str, Any], prefix: str) -> dict[str, tuple[int, ...]]:
+    told = {name: facts[prefix + name] for name in Shape.FACTS if prefix + name in facts}
+    numbers = {name: _numbers(value) for name, value in told.items()}
+    return {} if None in numbers.values() else {name: it for name, it in numbers.items() if it}
+
+
+def _numbers(value: object) -> tuple[int, ...] | None:
+    listed = value if isinstance(value, list) else [value]
+    found = [int(each) if isinstance(each, bool) else _number(each) for each in listed]
+    return None if None in found else tuple(each for each in found if each is not None)
 
 
 def _number(value: object) -> int | None:

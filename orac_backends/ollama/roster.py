@@ -116,17 +116,13 @@ class Roster:
             )
 
     async def _show(self, installed: Sequence[Installed]) -> None:
-        """Ask for what an old server leaves out of its list; once for each model."""
+        """Ask for what the list leaves out; once for each model."""
         self._shown = {
             each.digest: self._shown[each.digest]
             for each in installed
             if each.digest in self._shown
         }
-        missing = {
-            each.digest: each.name
-            for each in installed
-            if each.capabilities is None and each.digest not in self._shown
-        }
+        missing = {each.digest: each.name for each in installed if each.digest not in self._shown}
         turns = asyncio.Semaphore(_SHOWS_AT_ONCE)
 
         async def ask(digest: str, name: str) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 from attrs import Attribute, field, frozen, validators
 
+from orac_core import duration_s
+
 from .address import find
-from .durations import seconds
 
 
 def _an_address(_: object, __: "Attribute[Any]", value: str | None) -> None:
@@ -15,7 +16,7 @@ def _an_address(_: object, __: "Attribute[Any]", value: str | None) -> None:
 
 
 def _a_duration(_: object, __: "Attribute[Any]", value: str) -> None:
-    if seconds(value) == 0:
+    if duration_s(value) == 0:
         raise ValueError("keep_alive must not be 0: the model would go after each answer")
 
 
@@ -39,6 +40,8 @@ class OllamaSettings:
             for until it is unloaded, which it is when ORAC stops.
         expect_gpu: Whether a model that is not wholly on a GPU is worth a warning; None for
             whether this machine has one.
+        local_memory: Whether its models lie in the memory of this machine, also when its address
+            does not say so, as that of a container beside; None for what the address says.
         start_timeout_s: Time that a spawned Ollama has to answer for the first time.
         load_timeout_s: Time for a load, besides that for the size of the model.
         first_token_timeout_s: Longest wait for the first token: Ollama is silent while it reads
@@ -58,6 +61,7 @@ class OllamaSettings:
     gpu_layers: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
     keep_alive: str = field(default="-1", validator=_a_duration)
     expect_gpu: bool | None = None
+    local_memory: bool | None = None
     start_timeout_s: float = field(default=30.0, validator=validators.gt(0.0))
     load_timeout_s: float = field(default=300.0, validator=validators.gt(0.0))
     first_token_timeout_s: float = field(default=300.0, validator=validators.gt(0.0))

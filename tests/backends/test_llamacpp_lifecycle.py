@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import aclosing
 from itertools import pairwise
 from pathlib import Path
@@ -12,16 +13,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orac_backends.llamacpp import reading
+from orac_backends.llamacpp import LlamaCppSettings, reading
+from orac_backends.llamacpp.backend import open_backend
 from orac_core import (
     BackendError,
     BackendUnavailable,
+    Host,
     InvalidRequest,
     LoadRequest,
     ModelFileInvalid,
+    ModelFiles,
     ModelNotFound,
     ModelState,
 )
+from orac_core.files import Hashing, Place
 from tests.backends.driving import (
     ask,
     chat,
@@ -307,3 +312,34 @@ async def test_a_hundred_loads_and_unloads_leave_nothing_behind(llamacpp):
     assert len(asyncio.all_tasks()) <= tasks
     assert children() == []
     assert me.memory_info().rss - memory < 8 << 20
+
+
+@pytest.fixture
+def slow_hashing(monkeypatch):
+    """Hashing that does not come to its end unless it is stopped; holds those that began."""
+    begun: list[Hashing] = []
+
+    def run(hashing):
+        begun.append(hashing)
+        hashing.completed = 1
+        while not hashing._stopped:
+            threading.Event().wait(0.001)
+
+    monkeypatch.setattr(Hashing, "run", run)
+    return begun
+
+
+async def test_a_load_says_how_far_its_checksum_is_and_reads_no_more_when_given_up(
+    models_folder, slow_hashing
+):
+    places = (Place(models_folder, "a test"),)
+    files = ModelFiles(places, {"tiny-phi2": "sha256:" + "0" * 64})
+    async with open_backend(LlamaCppSettings(), Host(files)) as llamacpp:
+        async with aclosing(llamacpp.load(LoadRequest("tiny-phi2"))) as stages:
+            first, second = await anext(stages), await anext(stages)
+            size = (models_folder / "tiny-phi2.gguf").stat().st_size
+            assert (first.stage, second.stage) == ("validate", "validate")
+            assert (first.completed, second.completed, second.total) == (0, 1, size)
+            (hashing,) = slow_hashing
+            assert not hashing._stopped
+        assert hashing._stopped

@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orac_backends.ollama import address, durations, question, versions
+from orac_backends.ollama import address, question, versions
 from orac_backends.ollama.naming import name_of, part_name, same, short
 from orac_backends.ollama.placement import has_gpu, shares_memory, shortfall
 from orac_backends.ollama.question import Loading
 from orac_backends.ollama.replies import Running
-from orac_core import ConfigurationError, EmbedRequest, InvalidRequest, ModelFile
+from orac_core import ConfigurationError, EmbedRequest, InvalidRequest, ModelFile, duration_s
 from orac_core.files import Place
 from tests.backends.driving import chat, raw
 
@@ -92,13 +92,13 @@ def test_only_loopback_is_this_machine(host, here):
     ],
 )
 def test_spans_of_time_are_go_durations_or_seconds(text, seconds):
-    assert durations.seconds(text) == pytest.approx(seconds)
+    assert duration_s(text) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("text", ["", "5 m", "m", "1x", "5m!", "--1", "1h-5m"])
 def test_what_is_no_span_of_time_is_refused(text):
     with pytest.raises(ValueError, match="no span of time"):
-        durations.seconds(text)
+        duration_s(text)
 
 
 def model_file(tmp_path, id_="Qwen3-0.6B-Q4_K_M", size=1000, modified_at=1.5):

@@ -23,6 +23,7 @@ from orac_core import (
     ModelState,
     QueueFull,
 )
+from tests.ollama_fake.recorded import VERSIONS, case
 
 
 def refused(status, error):
@@ -257,3 +258,43 @@ def test_layers_on_the_gpu_are_those_that_were_asked_for():
     loadings = {"tiny:latest": Loading("tiny:latest", 1024, 12)}
     info = listed(found, loadings, expect_gpu=False)[0]
     assert (info.loaded.gpu_layers, info.loaded.context_length) == (12, 1024)
+
+
+def with_facts(told, **facts):
+    return replies.shown(told | {"model_info": told["model_info"] | facts})
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_a_models_memory_is_made_of_is_told_when_it_is_shown(version):
+    shown = replies.shown(case(version, "082-show").last)
+
+    shape = shown.shape(1000)
+
+    assert [block.weights_bytes for block in shape.blocks] == [500, 500]
+    assert {(block.key_width, block.value_width) for block in shape.blocks} == {(32, 32)}
+    assert (shape.context_length, shape.embedding_width, shape.vocabulary_size) == (8192, 64, 397)
+    assert shape.weights_bytes == 1000
+
+
+@pytest.mark.parametrize(
+    "lacking", [{"llama.block_count": 0}, {"llama.attention.head_count_kv": None}]
+)
+def test_of_a_model_that_is_not_wholly_described_nothing_is_made_up(lacking):
+    told = case(VERSIONS[0], "082-show").last
+
+    assert with_facts(told, **lacking).shape(1000) is None
+    assert replies.shown({}).shape(1000) is None
+    assert replies.shown(told).shape(None) is None
+
+
+def test_numbers_for_each_layer_and_lists_of_booleans_are_read_where_they_are_told():
+    more = {
+        "llama.attention.head_count_kv": [2, 1],
+        "llama.attention.sliding_window": 16,
+        "llama.attention.sliding_window_pattern": [True, False],
+    }
+
+    shape = with_facts(case(VERSIONS[0], "082-show").last, **more).shape(1000)
+
+    assert [block.key_width for block in shape.blocks] == [32, 16]
+    assert [block.window for block in shape.blocks] == [16, 0]

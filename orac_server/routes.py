@@ -7,7 +7,7 @@ shown by ``GET /v1/models/load``; ``POST /v1/models/load`` takes the id from its
 
 from aiohttp import web
 
-from .handlers import dashboard, health, models, prompt
+from .handlers import dashboard, health, models, plan, prompt
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -26,5 +26,6 @@ def routes() -> list[web.AbstractRouteDef]:
         web.post("/v1/models/{id:(?s:.+)}/load", models.load_model),
         web.post("/v1/models/{id:(?s:.+)}/unload", models.unload_model),
         web.get("/v1/models/{id:(?s:.+)}", models.show_model),
+        web.post("/v1/plan", plan.plan),
         web.post("/v1/prompt", prompt.prompt),
     ]

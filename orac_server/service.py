@@ -54,8 +54,8 @@ def serve(
         host: Address to listen on, or a name of it.
         port: Port to listen on; 0 takes a free one.
         announce: Called with the URL and the manager as soon as requests are answered.
-        strict: Whether not to start when ORAC would be unhealthy. Whatever is not well at the
-            start is logged.
+        strict: Whether not to start when ORAC would be unhealthy, once the models that are loaded
+            at the start are. Whatever is not well at the start is logged.
 
     Raises:
         ConfigurationError: when the address can not be listened on, the manifest is wrong, or
@@ -141,10 +141,12 @@ async def _serve(
     signals = _Signals()
     with _handled(signals):
         async with opening as manager:
+            stopping = asyncio.create_task(signals.stop.wait())
             if strict:
-                await _judged(manager, strict=True)
+                await _until(stopping, _started(manager))
+            if stopping.done():
+                return
             async with listening(create_app(manager, lines), listener) as server:
-                stopping = asyncio.create_task(signals.stop.wait())
                 if not strict:
                     await _until(stopping, _judged(manager, strict=False))
                 if announce:
@@ -160,6 +162,12 @@ async def _until(stopping: asyncio.Task[bool], work: Coroutine[Any, Any, None]) 
     await asyncio.wait([doing, stopping], return_when=asyncio.FIRST_COMPLETED)
     if not doing.cancel():
         doing.result()
+
+
+async def _started(manager: ModelManager) -> None:
+    """Judge once each model that is loaded at the start is loaded or given up."""
+    await manager.start.ended()
+    await _judged(manager, strict=True)
 
 
 async def _judged(manager: ModelManager, *, strict: bool) -> None:

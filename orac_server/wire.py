@@ -25,6 +25,7 @@ from orac_core import (
     ServedModel,
     Unloaded,
 )
+from orac_core.durations import LONGEST_S, keep_alive
 
 Json = dict[str, Any]
 
@@ -33,23 +34,46 @@ Tokens = Annotated[int, Meta(ge=1, le=16_777_216)]
 StopText = Annotated[str, Meta(min_length=1, max_length=256)]
 StopTexts = Annotated[tuple[StopText, ...], Meta(max_length=16)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Span = (
+    Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[float, Meta(ge=-1, le=LONGEST_S)]
+)
+"""Seconds, or a text such as ``5m``; below 0 for ever."""
 
 MILLISECONDS = 1000
 ONE_ONLY = "give either `prompt` or `messages`"
 
 
 @frozen(kw_only=True)
-class LoadBody:
-    """The body of ``POST /v1/models/{id}/load``."""
+class Setup:
+    """How to load a model; null leaves the choice to the manifest or the backend."""
 
     context_length: Tokens | None = None
     gpu_layers: Annotated[int, Meta(ge=0, le=65_535)] | None = None
     parallel: Annotated[int, Meta(ge=1, le=1024)] | None = None
+
+
+@frozen(kw_only=True)
+class LoadBody(Setup):
+    """The body of ``POST /v1/models/{id}/load``."""
+
+    keep_alive: Span | None = None
+    force: bool = False
     stream: bool = False
 
     def request(self, model: str) -> LoadRequest:
-        """Return what to load for the library."""
-        return LoadRequest(model, self.context_length, self.gpu_layers, self.parallel)
+        """Return what to load for the library.
+
+        Raises:
+            InvalidRequest: when ``keep_alive`` is no span of time.
+        """
+        return LoadRequest(
+            model,
+            self.context_length,
+            self.gpu_layers,
+            self.parallel,
+            seconds(self.keep_alive, "keep_alive"),
+            self.force,
+        )
 
 
 @frozen(kw_only=True)
@@ -113,6 +137,7 @@ class PromptBody:
     messages: Annotated[tuple[Turn, ...], Meta(min_length=1, max_length=1000)] | None = None
     format: Literal["json"] | dict[str, Any] | None = None
     options: Options | None = None
+    keep_alive: Span | None = None
     deadline_ms: Annotated[int, Meta(ge=1, le=86_400_000)] | None = None
     stream: bool = False
 
@@ -121,11 +146,17 @@ class PromptBody:
         """What to answer, for the library; ``system`` goes before all messages.
 
         Raises:
-            InvalidRequest: when there are both a prompt and messages, or neither.
+            InvalidRequest: when there are both a prompt and messages, or neither, or ``keep_alive``
+                is no span of time.
         """
         system = (Message("system", self.system),) if self.system else ()
-        options = (self.options or Options()).core
-        return GenerateRequest(self.model, system + self._said(), None, self.format, options)
+        return GenerateRequest(
+            self.model,
+            system + self._said(),
+            format=self.format,
+            options=(self.options or Options()).core,
+            keep_alive_s=seconds(self.keep_alive, "keep_alive"),
+        )
 
     @property
     def deadline_s(self) -> float | None:
@@ -142,6 +173,20 @@ class PromptBody:
         return (Message("user", self.prompt),)
 
 
+def seconds(span: Span | None, path: str) -> float | None:
+    """Return a span of time in seconds, infinity for ever; *path* is where the body has it.
+
+    Raises:
+        InvalidRequest: when it is none.
+    """
+    if span is None:
+        return None
+    try:
+        return keep_alive(span)
+    except ValueError as error:
+        raise InvalidRequest(f"{path}: {error}", {path: str(error)}) from error
+
+
 def model(served: ServedModel) -> Json:
     """Return a model as ``GET /v1/models/{id}`` shows it."""
     info = served.info
@@ -155,13 +200,14 @@ def model(served: ServedModel) -> Json:
         "state": info.state.value,
         "state_reason": info.state_reason,
         "required": served.required,
+        "pinned": served.pinned,
         "roles": list(served.roles),
         "size_bytes": info.size_bytes,
         "architecture": info.architecture,
         "parameters": info.parameters,
         "quantization": info.quantization,
         "context_length": info.context_length,
-        "memory": memory(info.loaded),
+        "memory": memory(info.loaded, served.needs_bytes),
         "expires_at": timestamp(info.expires_at),
         "warning": info.warning,
         "last_used_at": timestamp(served.last_used_at),
@@ -170,10 +216,10 @@ def model(served: ServedModel) -> Json:
     }
 
 
-def memory(loaded: LoadedInfo | None) -> Json:
-    """Return what a model takes in memory; all null when it is not there."""
+def memory(loaded: LoadedInfo | None, needs_bytes: int | None) -> Json:
+    """Return what a model needs in memory, and takes there; that is null when it is not loaded."""
     return {
-        "estimated_bytes": None,
+        "estimated_bytes": needs_bytes,
         "measured_bytes": loaded.memory_bytes if loaded else None,
         "on_gpu_ratio": loaded.on_gpu_ratio if loaded else None,
     }
@@ -184,11 +230,11 @@ def file(info: FileInfo | None) -> Json | None:
     return asdict(info) if info else None
 
 
-def timestamp(seconds: float | None) -> str | None:
-    """Return *seconds* since 1970 in ISO 8601, UTC."""
-    if seconds is None:
+def timestamp(at: float | None) -> str | None:
+    """Return *at*, in seconds since 1970, in ISO 8601, UTC."""
+    if at is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def progress(told: LoadProgress) -> Json:
@@ -209,10 +255,10 @@ def loaded(load: Loaded) -> Json:
             "gpu_layers": load.applied.gpu_layers,
             "parallel": load.applied.parallel,
         },
-        "memory": memory(load.applied),
+        "memory": memory(load.applied, load.needs_bytes),
         "already_loaded": load.already_loaded,
         "warning": load.warning,
-        "evicted": [],
+        "evicted": list(load.evicted),
     }
 
 
@@ -265,9 +311,9 @@ def _timings(whole: Answer) -> Json:
     }
 
 
-def ms(seconds: float | None) -> float | None:
-    """Return *seconds* in milliseconds, to the microsecond."""
-    return None if seconds is None else round(seconds * MILLISECONDS, 3)
+def ms(span_s: float | None) -> float | None:
+    """Return a span of seconds in milliseconds, to the microsecond."""
+    return None if span_s is None else round(span_s * MILLISECONDS, 3)
 
 
 def details(faults: Mapping[str, str]) -> list[Json]:

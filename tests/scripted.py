@@ -1,7 +1,7 @@
 """A backend whose every move a test decides: for what a real engine can not be made to do."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -25,7 +25,7 @@ from orac_core import (
     Usage,
     hookimpl,
 )
-from orac_core.devices import Machine, Sensors
+from orac_core.devices import Machine, Memory, Sensors
 
 
 @frozen
@@ -38,7 +38,7 @@ class ScriptedBackend:
     """Serves its models from nothing, and counts what it is asked to do.
 
     ``gates`` hold it up: while the event of a step is clear, that step waits. ``failures`` hold
-    the error that a step raises.
+    the error that a step raises. ``sizes`` are what models have on the disk, and take in memory.
     """
 
     settings: ScriptedSettings = field(factory=ScriptedSettings)
@@ -53,6 +53,7 @@ class ScriptedBackend:
     down: bool = False
     rates: Rates = field(factory=Rates)
     on_gpu_ratio: float | None = None
+    sizes: dict[str, int] = field(factory=dict)
 
     def hold(self, step: str) -> asyncio.Event:
         """Make *step* wait until the event returned is set."""
@@ -76,12 +77,17 @@ class ScriptedBackend:
         return [self._info(name) for name in self.settings.models]
 
     def _info(self, name: str) -> ModelInfo:
-        request = self.loaded.get(name)
+        request, size = self.loaded.get(name), self.sizes.get(name)
         if request is None:
-            return ModelInfo(name)
-        given = request.context_length or 512, 0, request.parallel or 1, 1000
+            return ModelInfo(name, size_bytes=size)
+        given = request.context_length or 512, 0, request.parallel or 1, size or 1000
         loaded = LoadedInfo(*given, on_gpu_ratio=self.on_gpu_ratio)
-        return ModelInfo(name, ModelState.READY, loaded=loaded)
+        return ModelInfo(name, ModelState.READY, size_bytes=size, loaded=loaded)
+
+    @property
+    def taken_bytes(self) -> int:
+        """What the loaded models take."""
+        return sum(self.sizes.get(name, 0) for name in self.loaded)
 
     @hookimpl
     async def load(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
@@ -134,6 +140,21 @@ class NoSensors(Sensors):
 
     async def look(self) -> Machine:
         return Machine()
+
+
+@define(eq=False)
+class ScriptedSensors(Sensors):
+    """A machine whose CPU and GPU share so much memory, of which something takes a part."""
+
+    total_bytes: int = field(kw_only=True)
+    taken_bytes: Callable[[], int] = field(kw_only=True)
+    page_cache_bytes: int = field(default=0, kw_only=True)
+
+    async def look(self) -> Machine:
+        left = self.total_bytes - self.taken_bytes()
+        return Machine(
+            Memory(self.total_bytes, left, page_cache_bytes=self.page_cache_bytes, unified=True)
+        )
 
 
 def plugins(*backends: ScriptedBackend) -> Plugins:

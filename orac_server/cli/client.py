@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from orac_core import BackendError, OracError
 
 from .options import shown
 from .question import Question
+from .setup import Setup
 from .sse import EventReader
 
 Json = dict[str, Any]
@@ -78,19 +80,27 @@ class Server:
                 body = _parsed(await response.read()) if unhealthy else {}
                 return body if "status" in body else await _answer(response)
 
-    async def load(self, model: str) -> AsyncGenerator[tuple[str, Json], None]:
-        """Load a model: its ``progress`` events, then ``done`` with what was loaded."""
-        body = {"model": model, "stream": True}
+    async def plan(self, model: str, setup: Setup) -> Json:
+        """Return whether a model would fit into memory, as ``POST /v1/plan`` says."""
+        return await self._posted("/v1/plan", {"model": model, **setup.body})
+
+    async def load(
+        self, model: str, options: Mapping[str, Any] = MappingProxyType({})
+    ) -> AsyncGenerator[tuple[str, Json], None]:
+        """Load a model: its ``progress`` events, then ``done`` with what was loaded.
+
+        Args:
+            model: Name of the model.
+            options: Further keys of the body.
+        """
+        body = {"model": model, **options, "stream": True}
         async with aclosing(self._stream("/v1/models/load", body)) as events:
             async for event in events:
                 yield event
 
     async def unload(self, model: str) -> Json:
         """Unload a model; return the server's answer."""
-        with self._translating():
-            path, body = "/v1/models/unload", {"model": model}
-            async with self._session.post(self.url + path, json=body) as response:
-                return await _answer(response)
+        return await self._posted("/v1/models/unload", {"model": model})
 
     async def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
         """Answer: its ``chunk`` events, then ``done`` with the whole answer."""
@@ -98,6 +108,11 @@ class Server:
         async with aclosing(self._stream("/v1/prompt", body)) as events:
             async for event in events:
                 yield event
+
+    async def _posted(self, path: str, body: Mapping[str, Any]) -> Json:
+        with self._translating():
+            async with self._session.post(self.url + path, json=body) as response:
+                return await _answer(response)
 
     async def _stream(
         self, path: str, body: Mapping[str, Any]

@@ -106,7 +106,10 @@ async def examination(
     path = find(named, os.environ, Path.cwd())
     try:
         manifest = settle(path, os.environ)
-        async with orac_core.open(manifest, models_dir=models_dir, plugins=plugins) as manager:
+        opening = orac_core.open(
+            manifest, models_dir=models_dir, plugins=plugins, load_at_start=False
+        )
+        async with opening as manager:
             return (*first, machine.manifest(path), *await _opened(manager, model))
     except ConfigurationError as error:
         files = model_files(orac_core.Manifest(), models_dir, os.environ)
@@ -122,6 +125,7 @@ async def _opened(manager: ModelManager, model: str | None) -> tuple[Section, ..
     health = await manager.health()
     common = (
         machine.places(await manager.files.looked_at(model or "")),
+        machine.state(manager.state),
         machine.plugins(inventory(manager.plugins)),
         machine.instances(health, manager.backends.kinds, needed=model is None),
     )

@@ -4,16 +4,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Protocol
 
-from attrs import define
+from attrs import asdict, define
 
 import orac_core
-from orac_core import Answer, ModelManager
+from orac_core import Answer, LoadRequest, ModelManager
 
-from .. import wire
+from .. import plans, wire
 from .client import Json, NoServer, reach
 from .options import shown
 from .output import note
 from .question import Question
+from .setup import Setup
 
 
 class Door(Protocol):
@@ -21,6 +22,9 @@ class Door(Protocol):
 
     async def models(self) -> list[Json]:
         """Return the models as ``GET /v1/models`` lists them."""
+
+    async def plan(self, model: str, setup: Setup) -> Json:
+        """Return whether a model would fit into memory, as ``POST /v1/plan`` does."""
 
     def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
         """Answer: ``chunk`` events, then ``done`` with the whole answer."""
@@ -35,6 +39,10 @@ class InProcess:
     async def models(self) -> list[Json]:
         """Return the models as ``GET /v1/models`` lists them."""
         return [wire.model(each) for each in await self.manager.models()]
+
+    async def plan(self, model: str, setup: Setup) -> Json:
+        """Return whether a model would fit into memory, as ``POST /v1/plan`` does."""
+        return plans.told(await self.manager.plan(LoadRequest(model, **asdict(setup))))
 
     async def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
         """Answer: ``chunk`` events, then ``done`` with the whole answer."""
@@ -54,7 +62,7 @@ async def open_door(url: str) -> AsyncIterator[Door]:
             server = await stack.enter_async_context(reach(url))
         except NoServer as absent:
             note(f"{absent}; working in this process")
-            manager = await stack.enter_async_context(orac_core.open())
+            manager = await stack.enter_async_context(orac_core.open(load_at_start=False))
             for each in missing(manager):
                 note(each)
             yield InProcess(manager)

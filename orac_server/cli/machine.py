@@ -9,7 +9,14 @@ from typing import Any
 
 from aiohttp import http_parser
 
-from orac_core import ConfigurationError, Health, InstanceHealth, ModelState, ServedModel
+from orac_core import (
+    ConfigurationError,
+    Health,
+    InstanceHealth,
+    ModelState,
+    ServedModel,
+    StateDirectory,
+)
 from orac_core.files import LookedAt
 from orac_core.health import Finding as NotWell
 from orac_core.health import Flaw
@@ -23,6 +30,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "ORAC_URL": "server that the other commands talk to",
         "ORAC_MANIFEST": "manifest to read",
         "ORAC_MODELS_DIR": "folder with models",
+        "ORAC_STATE_DIR": "folder for what is kept over a restart",
         "OLLAMA_MODEL_PATH": "folder with models",
         "OLLAMA_MODELS": "Ollama's own store, searched for .gguf files too",
         "CUDA_VISIBLE_DEVICES": "GPUs that the engine may use",
@@ -133,6 +141,19 @@ def _place_facts(each: LookedAt) -> dict[str, Any]:
         "found": str(each.found.path) if each.found else None,
         "shadowed": [str(path) for path in each.shadowed],
     }
+
+
+def state(kept: StateDirectory) -> Section:
+    """Say where what ORAC learns is kept over a restart, and what is wrong with that."""
+    path = str(kept.path) if kept.path else None
+    if kept.problem:
+        found = Finding("warning", kept.problem)
+    elif path:
+        found = Finding("good", f"{path} keeps what ORAC learns over a restart")
+    else:
+        text = "what ORAC learns is forgotten when it stops"
+        found = Finding("neutral", text, "name a folder for it in ORAC_STATE_DIR")
+    return Section("state", {"path": path, "problem": kept.problem}, (found,))
 
 
 def plugins(inventory: Mapping[str, Any]) -> Section:

@@ -15,6 +15,8 @@ from attrs import define, frozen
 
 KIB = 1024
 
+_ANY_WIDTH = 10_000
+
 
 @frozen
 class Marks:
@@ -86,11 +88,17 @@ def as_json_line(value: object) -> None:
     _write(sys.stdout, json.dumps(value, ensure_ascii=False) + "\n")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table: drawn on a terminal, else one line for each row with tabs between cells."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], dispensable: Sequence[str] = ()
+) -> None:
+    """Write a table: drawn on a terminal, else one line for each row with tabs between cells.
+
+    Of the *dispensable* columns, the first to go first, only those are drawn that fit beside the
+    others.
+    """
     cells = [[escaped(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
-        _drawn(columns, cells)
+        _drawn(columns, cells, dispensable)
     else:
         _write(sys.stdout, "".join("\t".join(row) + "\n" for row in (columns, *cells)))
 
@@ -100,15 +108,35 @@ def _write(stream: IO[str], text: str) -> None:
     stream.flush()
 
 
-def _drawn(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def _drawn(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], dispensable: Sequence[str]
+) -> None:
     from rich.console import Console  # noqa: PLC0415 - only when there is a terminal to draw on
-    from rich.table import Table  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    drawing = _drawing(columns, rows)
+    anywhere = console.options.update(width=_ANY_WIDTH)
+    for name in dispensable:
+        if console.measure(drawing, options=anywhere).maximum <= console.width:
+            break
+        at = columns.index(name)
+        columns, rows = _without(columns, at), [_without(row, at) for row in rows]
+        drawing = _drawing(columns, rows)
+    console.print(drawing)
+
+
+def _without(row: Sequence[str], at: int) -> Sequence[str]:
+    return [*row[:at], *row[at + 1 :]]
+
+
+def _drawing(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Any:
+    from rich.table import Table  # noqa: PLC0415 - only when there is a terminal to draw on
     from rich.text import Text  # noqa: PLC0415
 
     drawing = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         drawing.add_row(*(Text(cell, overflow="fold") for cell in row))
-    Console(highlight=False).print(drawing)
+    return drawing
 
 
 @define(eq=False)
@@ -150,6 +178,8 @@ def size(size_bytes: int | None) -> str:
     """Return a size as people read it; ``-`` for None."""
     if size_bytes is None:
         return "-"
+    if size_bytes < 0:
+        return f"-{size(-size_bytes)}"
     amount, units = float(size_bytes), ["B", "KiB", "MiB", "GiB", "TiB"]
     while amount >= KIB and len(units) > 1:
         amount /= KIB

@@ -17,6 +17,7 @@ from .options import json_option, url_option
 from .output import Waiting, note, piece, waiting
 from .question import Question
 from .running import FAILED, run
+from .setup import keep_alive_option
 
 CUT = {
     "length": "the answer was cut: it reached the limit of tokens; see --max-tokens",
@@ -80,6 +81,7 @@ def whole_text(_context: click.Context, _argument: click.Parameter, text: str) -
     default=None,
     help="Print the answer while it is written.  [default: on a terminal]",
 )
+@keep_alive_option
 @url_option
 @json_option
 def prompt_command(  # noqa: PLR0913 - click passes each option by itself
@@ -93,6 +95,7 @@ def prompt_command(  # noqa: PLR0913 - click passes each option by itself
     wanted: Literal["json"] | Mapping[str, Any] | None,
     url: str,
     stream: bool | None,
+    keep_alive: str | None,
     in_json: bool,
 ) -> None:
     """Ask MODEL and print its answer. TEXT may be - to read it from stdin.
@@ -103,7 +106,7 @@ def prompt_command(  # noqa: PLR0913 - click passes each option by itself
     The exit code is 1 also when the answer breaks off, or lacks the format that was asked for.
     """
     options = GenerateOptions(temperature=temperature, seed=seed, max_tokens=max_tokens)
-    question = Question(model, text, system, wanted, options)
+    question = Question(model, text, system, wanted, options, keep_alive)
     streams = sys.stdout.isatty() and not in_json if stream is None else stream
     run(_answer(question, url, streams=streams, in_json=in_json))
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from attrs import asdict, field, frozen
 
 from orac_core import GenerateOptions, GenerateRequest, Message
+from orac_core.durations import keep_alive
 
 
 @frozen
@@ -18,6 +19,8 @@ class Question:
         system: How to answer.
         format: ``"json"``, or a JSON schema that the answer has to satisfy.
         options: How to sample; None leaves the choice to the model.
+        keep_alive: How long the model then stays loaded without being used; None leaves that as
+            it is.
     """
 
     model: str
@@ -25,11 +28,17 @@ class Question:
     system: str | None = None
     format: Literal["json"] | Mapping[str, Any] | None = None
     options: GenerateOptions = field(factory=GenerateOptions)
+    keep_alive: str | None = None
 
     @property
     def body(self) -> dict[str, Any]:
         """The body of ``POST /v1/prompt``."""
-        said = {"system": self.system, "format": self.format, "options": self._options or None}
+        said = {
+            "system": self.system,
+            "format": self.format,
+            "options": self._options or None,
+            "keep_alive": self.keep_alive,
+        }
         known = {name: value for name, value in said.items() if value is not None}
         return {"model": self.model, "prompt": self.text, **known}
 
@@ -42,6 +51,7 @@ class Question:
             (*system, Message("user", self.text)),
             format=self.format,
             options=self.options,
+            keep_alive_s=None if self.keep_alive is None else keep_alive(self.keep_alive),
         )
 
     @property

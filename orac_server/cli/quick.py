@@ -194,7 +194,9 @@ async def _judged_here(asked: Asked, looking: _Looking) -> None:
     share_s = (asked.within_s - RESERVE_S) * SHARE
     limits = Limits(list_s=share_s, health_s=share_s)
     manifest = settle(asked.manifest, os.environ)
-    opening = orac_core.open(manifest, models_dir=asked.models_dir, limits=limits)
+    opening = orac_core.open(
+        manifest, models_dir=asked.models_dir, limits=limits, load_at_start=False
+    )
     async with opening as manager:
         if asked.model is not None:
             looking.found = _of_model(wire.model(await manager.find(asked.model)), None)

@@ -67,6 +67,7 @@ def _body(manager: ModelManager, found: Health, machine: Machine, uptime_s: floa
         "device": _told(machine.device),
         "instances": _instances(manager, found),
         "models_loaded": dict(found.models_loaded),
+        "starting": sorted(manager.start.pending),
         "loaded_count": found.loaded_count,
         "total_count": len(found.models_loaded),
         "errors": dict(found.errors),

@@ -5,10 +5,11 @@ import pytest
 
 import orac_core
 from orac_core.manifest import parse
-from tests.scripted import ScriptedBackend, plugins
+from tests.scripted import ScriptedBackend, ScriptedSensors, plugins
 from tests.server.serving import service as serving
 from tests.tiny_models import write, write_all
 
+GIB = 1 << 30
 SCRIPTED = {"backends": {"fake": {"kind": "scripted"}}}
 
 
@@ -67,3 +68,21 @@ async def tiny_service(open_service, tiny_models):
 def process():
     """This process, as the system sees it."""
     return psutil.Process()
+
+
+@pytest.fixture
+def open_board(open_service):
+    """Opens services on a board with 4 GiB; the small model has 1 GiB on the disk, the large 3.
+
+    By its size alone a model is reckoned to need an eighth and 256 MiB more.
+    """
+
+    async def opened(backend=None, **files):
+        backend = backend or ScriptedBackend(sizes={"small": GIB, "large": 3 * GIB})
+        sensors = ScriptedSensors(
+            total_bytes=4 * GIB, taken_bytes=lambda: backend.taken_bytes, page_cache_bytes=GIB
+        )
+        manifest = {**SCRIPTED, "models": {"files": files}}
+        return await open_service(backend, manifest=manifest, sensors=sensors), backend
+
+    return opened

@@ -10,7 +10,7 @@ from http.client import HTTPConnection
 
 import pytest
 
-from tests.processes import serving
+from tests.processes import orac_here, serving
 from tests.raw_gguf import STRING, Raw, text
 from tests.tiny_models import write
 
@@ -172,6 +172,12 @@ async def test_p14_a_file_of_another_checksum_is_refused_and_both_are_shown_shor
     assert (reply.status, reply.error["code"]) == (422, "model_file_invalid")
     assert "checksum" in reply.error["message"]
     assert "0" * 64 not in reply.error["message"]
+    assert await refused(service) == reply.error["message"]
+    digest = (await service.get("/v1/models/bad")).body["file"]["sha256"]
+    assert f"expected 00000000…, found {digest[:8]}…" in reply.error["message"]
+    health = (await service.get("/v1/health")).body
+    assert health["status"] == "degraded"
+    assert "checksum" in health["errors"]["local/bad"]
     await still_good(service)
 
 
@@ -214,3 +220,27 @@ async def test_the_text_of_a_file_is_no_markup_and_no_line_of_a_log(service, fol
     (folder / "bad.gguf").write_bytes(Raw(key_count=3).build()[:24] + key * 2)
     message = await refused(service)
     assert message.isprintable()
+
+
+async def test_a_cut_file_says_how_much_of_it_is_there_in_numbers_to_read(service, folder):
+    content = (folder / "good.gguf").read_bytes()
+    (folder / "bad.gguf").write_bytes(content[:-1234])
+    numbers = f"needs {len(content):,} bytes and has {len(content) - 1234:,}"
+    assert numbers in await refused(service)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: write(folder, GOOD, stem="other"), "model 'bad' not found"),
+        (lambda folder: (folder / "bad.gguf").write_bytes(b""), "the file is empty"),
+        (lambda folder: (folder / "bad.gguf").write_bytes(POINTER), "a Git LFS pointer"),
+        (lambda folder: (folder / "bad.gguf").write_bytes(b"<html>"), "an HTML page"),
+    ],
+    ids=["gone", "empty", "pointer", "page"],
+)
+def test_doctor_says_what_is_wrong_with_a_file_as_the_service_does(tmp_path, spoil, said):
+    spoil(tmp_path)
+    done = orac_here("doctor", "bad", "--models-dir", tmp_path)
+    assert done.returncode == 1
+    assert said in done.stdout

@@ -24,6 +24,7 @@ FIELDS = {
     "device",
     "instances",
     "models_loaded",
+    "starting",
     "loaded_count",
     "total_count",
     "errors",

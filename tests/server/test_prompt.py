@@ -136,7 +136,7 @@ async def test_p37_a_client_that_leaves_the_queue_is_forgotten(open_service, bac
     gate = backend.hold("first")
     running = asyncio.create_task(service.post("/v1/prompt", ASKED))
     await until(lambda: backend.generating == 1)
-    slot = service.manager._slots["fake", "small"]
+    slot = service.manager._fleet.slots["fake", "small"]
     queued = asyncio.create_task(service.post("/v1/prompt", {**ASKED, "stream": stream}))
     await until(lambda: slot.admission.waiting == 1)
     queued.cancel()

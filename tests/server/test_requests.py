@@ -7,6 +7,8 @@ import pytest
 JSON = {"Content-Type": "application/json"}
 ASKED = {"model": "small", "prompt": "hi"}
 TURN = {"role": "user", "content": "hi"}
+NAMING = ("/v1/prompt", "/v1/plan", "/v1/models/load", "/v1/models/unload")
+"""Routes whose bodies name a model."""
 
 
 async def still_answers(service):
@@ -60,7 +62,7 @@ async def test_json_with_a_charset_is_json(service):
 
 
 @pytest.mark.parametrize("model", [None, 5, "", [], {}, True, "x" * 10_000])
-@pytest.mark.parametrize("path", ["/v1/prompt", "/v1/models/load", "/v1/models/unload"])
+@pytest.mark.parametrize("path", NAMING)
 async def test_p21_a_model_that_is_no_name_is_400(service, path, model):
     body = {"model": model} | ({"prompt": "hi"} if path == "/v1/prompt" else {})
     reply = await service.post(path, body)
@@ -69,7 +71,7 @@ async def test_p21_a_model_that_is_no_name_is_400(service, path, model):
     assert len(reply.error["message"]) < 200
 
 
-@pytest.mark.parametrize("path", ["/v1/prompt", "/v1/models/load", "/v1/models/unload"])
+@pytest.mark.parametrize("path", NAMING)
 async def test_p21_a_missing_model_is_400(service, path):
     body = {"prompt": "hi"} if path == "/v1/prompt" else {}
     assert (await service.post(path, body)).faults == {"model": "is missing"}

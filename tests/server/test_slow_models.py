@@ -74,7 +74,7 @@ async def test_p75_noise_of_five_percent_is_no_alarm_in_200_answers(service, bac
 
 async def test_answers_at_the_same_time_are_not_compared(service, backend):
     await ask(service, backend, USUAL, times=6)
-    watch = service.manager._watch
+    watch = service.manager._fleet.watch
     with watch.answering():
         await ask(service, backend, USUAL / 10, times=5)
     assert await told(service) == []

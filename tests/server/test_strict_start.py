@@ -1,12 +1,13 @@
 """The service's own check at its start: what it logs, and when it does not start at all."""
 
 import json
+import time
 
 import aiohttp
 import pytest
 
 from tests import tiny_models
-from tests.processes import ended, orac, serving
+from tests.processes import ended, orac, serving, start
 
 GONE = "[models.files.gone]\nrequired = true\n"
 LOCAL = '[backends.local]\nkind = "llamacpp"\n'
@@ -33,6 +34,29 @@ def options(tmp_path, folder):
         return ("--manifest", path, "--models-dir", folder)
 
     return given
+
+
+@pytest.fixture
+def engine(tmp_path):
+    """Return a manifest that loads ``here`` at the start, with an engine that does what is said."""
+
+    def doing(what):
+        program = tmp_path / "llama-server"
+        program.write_text(
+            f"#!/bin/sh\ncase $1 in --version|--help) echo version: 1;; *) {what};; esac\n"
+        )
+        program.chmod(0o755)
+        wishes = "[models.files.here]\nrequired = true\nload_at_start = true\n"
+        return f"[models]\nretries = 0\n{LOCAL}server_binary = {str(program)!r}\n{wishes}"
+
+    return doing
+
+
+def wait_for(condition, within_s=30):
+    ends_at = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
 
 
 def refused(*arguments):
@@ -102,6 +126,34 @@ async def test_without_a_strict_start_the_service_goes_on_and_health_says_why(op
     assert (status, body["status"]) == (503, "unhealthy")
     assert body["errors"]["gone"] == "no file and no engine has it"
     assert "gone: no file and no engine has it" in err
+
+
+def test_a_strict_start_waits_for_what_is_loaded_at_the_start(options):
+    manifest = f"{LOCAL}[models.files.here]\nrequired = true\nload_at_start = true\n"
+    with serving(*options(manifest)) as server:
+        listed = json.loads(orac("list", "--json", "--url", server.url).stdout)["data"]
+    states = {each["id"]: each["state"] for each in listed}
+    assert states == {"here": "ready", "cut": "failed"}
+
+
+def test_a_required_model_that_can_not_be_loaded_at_the_start_forbids_a_strict_start(
+    options, engine
+):
+    _, said = refused(*options(engine("exit 5")))
+    assert "required models not usable: local/here" in said
+    assert "exit code 5" in said
+
+
+def test_a_strict_start_that_waits_for_a_load_can_be_told_to_stop(options, engine, tmp_path):
+    begun = tmp_path / "begun"
+    process = start("serve", "--port", 0, *options(engine(f"echo > {begun}; exec sleep 600")))
+    try:
+        wait_for(begun.exists)
+        out, err = ended(process, within_s=10)
+    finally:
+        process.kill()
+    assert (process.returncode, out) == (0, "")
+    assert "Traceback" not in err
 
 
 def test_where_all_is_well_nothing_is_logged(tmp_path, folder):

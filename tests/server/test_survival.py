@@ -1,6 +1,7 @@
 """What the service survives: clocks that jump, and being killed at any moment."""
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -69,6 +70,10 @@ async def answered(method, url, **options):
         return response.status, await response.json()
 
 
+async def gone(processes):
+    await until(lambda: not any(each.is_running() for each in processes))
+
+
 async def test_p73_killed_at_twenty_moments_it_always_starts_and_knows_what_is_true(
     ollama, manifest, tmp_path
 ):
@@ -97,7 +102,61 @@ async def test_p73_killed_with_a_model_of_llama_cpp_it_leaves_no_process(tiny_mo
         workers = psutil.Process(server.process.pid).children(recursive=True)
         assert workers
         server.process.send_signal(signal.SIGKILL)
-        await until(lambda: not any(worker.is_running() for worker in workers))
+        await gone(workers)
+
+
+async def test_killed_while_it_starts_models_it_leaves_no_process_and_no_half_written_file(
+    tmp_path,
+):
+    manifest, state = tmp_path / "orac.toml", tmp_path / "state"
+    manifest.write_text(f'[models.files."{MODEL}"]\nload_at_start = true\n')
+    write(tmp_path / "gguf", MODEL)
+    options = ("--manifest", manifest, "--models-dir", tmp_path / "gguf")
+    moments = random.Random(SEED)
+    for number in range(10):
+        with serving(*options, environ={"ORAC_STATE_DIR": str(state)}) as server:
+            await asyncio.sleep(moments.uniform(0, 0.8))
+            below = psutil.Process(server.process.pid).children(recursive=True)
+            server.process.kill()
+            await asyncio.to_thread(server.process.wait, 30)
+        await gone(below)
+        for document in state.glob("*.json"):
+            assert json.loads(document.read_text()), f"kill {number}, seed {SEED}"
+    with serving(*options, environ={"ORAC_STATE_DIR": str(state)}) as server:
+        question = {"model": MODEL, "prompt": "hi", "options": {"max_tokens": 2}}
+        status, _ = await answered("POST", f"{server.url}/v1/prompt", json=question)
+        assert status == 200
+        assert not list(state.glob("*.broken"))
+
+
+async def test_what_a_load_took_is_known_after_a_restart(tmp_path):
+    write(tmp_path, MODEL)
+    told = []
+    for _ in range(2):
+        with serving("--models-dir", tmp_path, environ={"ORAC_STATE_DIR": str(tmp_path)}) as server:
+            _, plan = await answered("POST", f"{server.url}/v1/plan", json={"model": MODEL})
+            told.append(plan["needed"]["basis"])
+            await answered("POST", f"{server.url}/v1/models/{MODEL}/load", json={})
+    assert told == ["estimated", "measured"]
+
+
+async def test_a_state_directory_that_can_not_be_written_stops_nothing_and_degrades_health(
+    tmp_path,
+):
+    write(tmp_path, MODEL)
+    environ = {"ORAC_STATE_DIR": "/proc/orac"}
+    with serving("--models-dir", tmp_path, environ=environ) as server:
+        question = {"model": MODEL, "prompt": "hi", "options": {"max_tokens": 2}}
+        status, _ = await answered("POST", f"{server.url}/v1/prompt", json=question)
+        assert status == 200
+        async with asyncio.timeout(30):
+            while True:
+                status, health = await answered("GET", f"{server.url}/v1/health")
+                told = {each["service"] for each in health["degradation"]}
+                if "state directory" in told:
+                    break
+                await asyncio.sleep(0.02)
+        assert (status, health["status"]) == (200, "degraded")
 
 
 @pytest.mark.skipif(FAKETIME is None, reason="needs libfaketime: apt-get install faketime")
@@ -115,7 +174,7 @@ async def test_p47_a_clock_that_jumps_changes_no_span_of_time(tiny_models, tmp_p
         "model": "endless",
         "prompt": "hello",
         "options": {"max_tokens": 1_000_000, "temperature": 0},
-        "deadline_ms": 500,
+        "deadline_ms": 2000,
     }
     with serving("--models-dir", tiny_models, environ=environ) as server:
         load = {"context_length": 1 << 17}
@@ -125,7 +184,7 @@ async def test_p47_a_clock_that_jumps_changes_no_span_of_time(tiny_models, tmp_p
             clock.write_text(jump)
             status, body = await answered("POST", f"{server.url}/v1/prompt", json=endless)
             assert (status, body["finish_reason"]) == (200, "deadline")
-            assert 400 < body["elapsed_ms"] < 5000
+            assert 1900 < body["elapsed_ms"] < 10_000
             _, model = await answered("GET", f"{server.url}/v1/models/endless")
             used = datetime.fromisoformat(model["last_used_at"]).timestamp()
             assert used - time.time() == pytest.approx(int(jump), abs=60), "it did not jump"

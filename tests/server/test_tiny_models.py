@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from tests.server.serving import events
 from tests.tiny_models import TINY_MODELS
 from tests.waiting import until
 
@@ -73,16 +74,36 @@ async def test_p37_a_client_that_leaves_makes_room_for_the_next(tiny_service):
     options = {"temperature": 0, "max_tokens": 1_000_000}
     endless = {"model": "endless", "prompt": "hello", "options": options}
     await tiny_service.post("/v1/models/endless/load", {"context_length": 65_536})
-    slot = tiny_service.manager._slots["local", "endless"]
+    slot = tiny_service.manager._fleet.slots["local", "endless"]
     for _ in range(4):
         async with tiny_service.session.post(
             "/v1/prompt", json={**endless, "stream": True}
         ) as response:
             await response.content.readline()
             response.close()
-        await until(slot._idle.is_set, within_s=2)
+        await until(lambda: not slot.busy, within_s=2)
     short = {**endless, "options": GREEDY}
     assert (await tiny_service.post("/v1/prompt", short)).status == 200
+
+
+async def test_a_worker_killed_in_mid_answer_ends_the_stream_and_the_next_prompt_loads_it_again(
+    tiny_service, process
+):
+    options = {"temperature": 0, "max_tokens": 1_000_000}
+    endless = {"model": "endless", "prompt": "hello", "options": options}
+    await tiny_service.post("/v1/models/endless/load", {"context_length": 65_536})
+    async with tiny_service.session.post("/v1/prompt", json={**endless, "stream": True}) as reply:
+        received = await reply.content.readline()
+        process.children()[0].kill()
+        received += await reply.content.read()
+    kinds = [name for name, _ in events(received)]
+    assert kinds[-1] == "error"
+    assert "done" not in kinds
+    state = (await tiny_service.get("/v1/models/endless")).body
+    assert state["state"] == "failed"
+    assert "SIGKILL" in state["state_reason"]
+    again = await tiny_service.post("/v1/prompt", {**endless, "options": GREEDY})
+    assert (again.status, again.body["finish_reason"]) == (200, "length")
 
 
 async def test_p71_prompts_to_the_real_engine_leave_nothing_behind(tiny_service, process):

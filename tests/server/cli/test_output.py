@@ -76,6 +76,26 @@ def test_a_table_on_a_terminal_takes_names_as_text_and_not_as_markup(monkeypatch
     assert ":smile:" in written(stream)
 
 
+@pytest.mark.parametrize(
+    ("width", "header"),
+    [(20, "FIRST SECOND THIRD"), (19, "FIRST SECOND"), (12, "FIRST"), (5, "FIRST")],
+)
+def test_a_table_on_a_narrow_terminal_leaves_out_what_can_be_spared(monkeypatch, width, header):
+    stream = a_stream(kind=Terminal)
+    monkeypatch.setattr("sys.stdout", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    columns = ("FIRST", "SECOND", "THIRD")
+    output.table(columns, [("1", "2", "3")], ("THIRD", "SECOND"))
+    assert [name for name in columns if name in written(stream)] == header.split()
+
+
+def test_a_table_that_nobody_looks_at_leaves_nothing_out(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "3")
+    output.table(("FIRST", "SECOND"), [("1", "2")], ("SECOND",))
+    assert capsys.readouterr().out == "FIRST\tSECOND\n1\t2\n"
+
+
 def test_waiting_draws_nothing_when_nobody_looks(capsys):
     with output.waiting("loading") as line:
         line.show("still loading")
@@ -115,6 +135,7 @@ def test_a_note_stands_on_stderr_with_its_further_lines_indented(capsys):
         (1023, "1023 B"),
         (1024, "1.0 KiB"),
         (5_242_880, "5.0 MiB"),
+        (-5_242_880, "-5.0 MiB"),
         (1024**5 * 3, "3072.0 TiB"),
     ],
 )

@@ -1,10 +1,17 @@
+import atexit
 import os
+import shutil
+import tempfile
 
 import pytest
 from hypothesis import settings
 
 # An Ollama that happens to run on this machine is no business of the tests: nothing listens here.
 os.environ["OLLAMA_HOST"] = "127.0.0.1:1"
+
+# What ORAC keeps over a restart does not go to the home of whoever runs the tests.
+os.environ["ORAC_STATE_DIR"] = tempfile.mkdtemp(prefix="orac-state-")
+atexit.register(shutil.rmtree, os.environ["ORAC_STATE_DIR"], ignore_errors=True)
 
 settings.register_profile("everyday", print_blob=True)
 settings.register_profile("ci", print_blob=True, derandomize=True, deadline=None)

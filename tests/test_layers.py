@@ -20,8 +20,8 @@ ONLY_IN = {
     "xllamacpp": {"orac_backends/llamacpp/worker.py"},
 }
 CORE = (
-    *("errors", "types", "files", "states", "devices", "pace", "manifest", "kinds"),
-    *("hookspecs", "plugins", "health", "serving"),
+    *("durations", "errors", "shape", "types", "state_directory", "files", "states", "devices"),
+    *("memory", "pace", "manifest", "kinds", "hookspecs", "plugins", "health", "serving"),
 )
 """The rooms of the core, each importing only those before it."""
 

@@ -14,7 +14,15 @@ from attrs import evolve, frozen
 
 from tests.raw_gguf import Raw
 
-__all__ = ["TINY_MODELS", "Raw", "TinyModel", "write", "write_all", "write_big_vocabulary"]
+__all__ = [
+    "TINY_MODELS",
+    "Raw",
+    "TinyModel",
+    "write",
+    "write_all",
+    "write_big_vocabulary",
+    "write_quantized",
+]
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
@@ -46,6 +54,7 @@ class TinyModel:
     head_width: int = 16
     hidden: int = 128
     context_length: int = 512
+    more_tokens: int = 0
     tied: bool = False
     seed: int = 0
 
@@ -148,6 +157,25 @@ def write_big_vocabulary(folder: Path, tokens: int = 150_000) -> Path:
     return path
 
 
+def write_quantized(
+    folder: Path, name: str, kind: gguf.GGMLQuantizationType, **overrides: Any
+) -> Path:
+    """Write the model of that name with matrices of a quantized type; its weights are zeros."""
+    model = evolve(_BY_NAME[name], **overrides)
+    path = folder / f"{name}.gguf"
+    writer = gguf.GGUFWriter(path, model.architecture)
+    _add_shape(writer, model)
+    _add_tokenizer(writer, model)
+    for tensor_name, shape in _shapes(model):
+        if len(shape) == 1:
+            writer.add_tensor(tensor_name, np.ones(shape, np.float32))
+        else:
+            rows = gguf.quant_shape_to_byte_shape(shape, kind)
+            writer.add_tensor(tensor_name, np.zeros(rows, np.uint8), raw_dtype=kind)
+    _finish(writer)
+    return path
+
+
 def _finish(writer: gguf.GGUFWriter) -> None:
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -213,6 +241,10 @@ _PIECES = ("▁", "▁t", "he", "in", "er", "▁the", "▁a", "▁w", "or", "ll"
 
 
 def _vocabulary(model: TinyModel) -> list[str]:
+    return [*_common_tokens(model), *(f"more{number:x}" for number in range(model.more_tokens))]
+
+
+def _common_tokens(model: TinyModel) -> list[str]:
     if model.architecture == "llama":
         letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
         byte_tokens = [f"<0x{byte:02X}>" for byte in range(256)]

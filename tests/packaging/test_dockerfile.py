@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from orac_core import StateDirectory
 from tests.packaging.dockerfile import ROOT, parsed
 
 OPENING, UV, BUILD, FINAL = parsed((ROOT / "Dockerfile").read_text())
@@ -43,6 +44,13 @@ def test_ollama_listens_inside_alone_and_keeps_its_models_with_the_state():
     environment = FINAL.environment
     assert environment["OLLAMA_HOST"] == "127.0.0.1:11434"
     assert environment["OLLAMA_MODELS"].startswith(environment["HOME"])
+
+
+def test_what_orac_keeps_over_a_restart_is_in_the_volume_of_the_state():
+    kept = StateDirectory.of(FINAL.environment).path
+    compose = (ROOT / "docker-compose.yml").read_text()
+    (volume,) = re.findall(r"^ +- state:(.+)$", compose, re.MULTILINE)
+    assert kept.is_relative_to(volume)
 
 
 def test_no_secret_stands_in_it():

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from orac_core import StateDirectory
 from tests.packaging.dockerfile import ROOT
 from tests.processes import ended, first_line
 
@@ -132,3 +133,8 @@ def test_what_it_starts_is_alive_and_ends_well(unit, tmp_path):
     finally:
         ended(process)
     assert process.returncode == 0
+
+
+def test_what_orac_keeps_over_a_restart_is_in_the_folder_of_the_state(unit):
+    given = {"STATE_DIRECTORY": f"/var/lib/{unit['Service']['StateDirectory']}", "HOME": "/x"}
+    assert StateDirectory.of(given).path == Path(unit["Service"]["WorkingDirectory"])

@@ -66,6 +66,7 @@ ENV HOME=/var/lib/orac \
     OLLAMA_HOST=127.0.0.1:11434 \
     OLLAMA_MODELS=/var/lib/orac/ollama \
     ORAC_MANIFEST=/etc/orac/orac.toml \
+    ORAC_STATE_DIR=/var/lib/orac/state \
     PATH=/opt/orac/bin:$PATH
 
 USER 10001

@@ -26,8 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import orac_core
-from orac_backends._contents import Hashing
 from orac_core import LoadRequest
+from orac_core.files import Hashing
 from orac_core.manifest import parse
 from tests.fake_ollama import write_program
 from tests.raw_gguf import Raw
@@ -105,7 +105,7 @@ async def hashing(path: Path) -> tuple[float, float]:
     for _ in range(ROUNDS):
         bare.append(await timed(asyncio.to_thread(digest, path)))
         watch = asyncio.create_task(lag(delays))
-        ours.append(await timed(Hashing(path).digest()))
+        ours.append(await timed(asyncio.to_thread(Hashing((path,)).run)))
         watch.cancel()
     return statistics.median(bare) / statistics.median(ours), max(delays) * 1000
 

@@ -8,16 +8,9 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from attrs import define, evolve, field
 
-from ..errors import (
-    BackendError,
-    InsufficientMemory,
-    OracError,
-    ShuttingDown,
-    StateConflict,
-)
+from ..errors import BackendError, InsufficientMemory, OracError, ShuttingDown, StateConflict
 from ..plugins import Instance
-from ..states import follow
-from ..types import LoadedInfo, LoadProgress, LoadRequest, ModelInfo, ModelState
+from ..types import LoadProgress, LoadRequest, ModelInfo, ModelState
 from . import proof
 from .admission import Admission, Limits, Ticket
 from .answers import Answers
@@ -27,23 +20,15 @@ from .lifetime import Lifetime
 from .options import refuse_other_options
 from .pool import Entry, Key, Pool
 from .setbacks import Setbacks, enough
+from .standing import IN_FLIGHT, Standing
 from .watch import Watch
-
-IN_FLIGHT = (ModelState.STARTING, ModelState.STOPPING)
-"""States that the slot knows better than the engine."""
-
-HOLDING = (ModelState.READY, ModelState.STOPPING, ModelState.FAILED)
-"""States in which it has the memory that its engine says; an unload may have failed."""
-
-NOT_SEEN = ModelInfo("")
-"""What is known of a model before its engine has said anything."""
 
 WITHOUT_MEMORY = ("validate", "upload")
 """Stages of a load that take no memory; before any other it waits until there is room."""
 
 
 @define(eq=False)
-class Slot:
+class Slot(Standing):
     """What ORAC itself remembers of one model: what is in flight, and what came of it.
 
     Attributes:
@@ -55,14 +40,9 @@ class Slot:
         watch: Watches how fast it answers.
         wall: Tells the time of day, in seconds since 1970.
         keep_s: How long it stays loaded without being used, unless somebody says otherwise.
-        state: The last state that was reached or is being reached.
-        reason: Why it is ``failed``.
         last_used_at: When its last answer began, in seconds since 1970.
-        changes: Number of changes of state so far; tells an old report from a fresh one.
-        asked: What ORAC last loaded it for; None where ORAC did not load what is in memory.
-        evicted: Models that had to go for that load.
+        evicted: Models that had to go for the last load.
         load_s: Seconds that it took from the moment it had its memory.
-        info: What the engine last said of the model.
         admission: Its queue.
         lifetime: How long it stays loaded.
         setbacks: How often it crashed lately.
@@ -76,14 +56,9 @@ class Slot:
     watch: Watch
     wall: Callable[[], float] = time.time
     keep_s: float = math.inf
-    state: ModelState = ModelState.STOPPED
-    reason: str | None = None
     last_used_at: float | None = None
-    changes: int = 0
-    asked: LoadRequest | None = None
     evicted: tuple[str, ...] = ()
     load_s: float = 0.0
-    info: ModelInfo = NOT_SEEN
     admission: Admission = field(init=False)
     lifetime: Lifetime = field(init=False)
     setbacks: Setbacks = field(factory=Setbacks, init=False)
@@ -101,16 +76,6 @@ class Slot:
     def key(self) -> Key:
         """Names of the instance and the model."""
         return self.instance.name, self.model
-
-    @property
-    def taken(self) -> LoadedInfo | None:
-        """What the model takes of this machine's memory; None when it is not there."""
-        return self.info.loaded if self.state in HOLDING and not self.info.remote else None
-
-    @property
-    def leaving(self) -> bool:
-        """Whether it is on its way out of the memory."""
-        return self.state is ModelState.STOPPING
 
     def idle_s(self) -> float:
         """Return the seconds since somebody used it or waited for it; infinity without memory."""
@@ -132,24 +97,16 @@ class Slot:
     def reported(self, info: ModelInfo, as_of: int) -> ModelInfo:
         """Return *info*, the engine's own report, with what only the slot knows.
 
-        The engine is the truth about what is loaded, so a slot that believed otherwise learns it
-        here. A load or unload in flight, and the reason of a failure, only the slot knows. A report
-        that was asked for before the slot's last change teaches it nothing.
-
         Args:
-            info: The report.
+            info: The report, of which the slot learns.
             as_of: What ``changes`` was when the engine was asked.
         """
-        self.info = info
-        if self.state in IN_FLIGHT:
-            return evolve(info, state=self.state, state_reason=self._progress())
-        if self.state is ModelState.FAILED and info.state is ModelState.STOPPED:
-            self._gone(as_of)
-            return evolve(info, state=self.state, state_reason=self.reason)
-        if as_of != self.changes:
-            return evolve(info, state=self.state, state_reason=self.reason)
-        if info.state not in IN_FLIGHT:
-            self._believe(info)
+        before = self.state
+        if not self.learn(info, as_of):
+            reason = self._progress() if self.state in IN_FLIGHT else self.reason
+            return evolve(info, state=self.state, state_reason=reason)
+        if self.state is not before:
+            self._turned(before)
         return evolve(info, expires_at=self.lifetime.expires_at or info.expires_at)
 
     async def ensure_ready(
@@ -209,8 +166,7 @@ class Slot:
         Raises:
             OracError: what the unload failed with.
         """
-        loads = self._under_way and not self.leaving  # one that follows an unload is no obstacle
-        if self.taken is None or loads:
+        if self.taken is None or (self._under_way and not self.leaving):
             return False
         await self.unload(force=False)
         return True
@@ -258,7 +214,7 @@ class Slot:
         """Take note that the engine no longer has the model."""
         if self.state is ModelState.READY:
             self._set_back()
-            self._fail(error)
+            self.fail(error)
             self.pool.freed()
 
     @asynccontextmanager
@@ -319,7 +275,7 @@ class Slot:
             except BaseException as error:
                 await self._crash(error)
                 raise
-        self._become(ModelState.READY)
+        self.become(ModelState.READY)
         self.evicted, self.load_s = entry.evicted, entry.elapsed_s()
         self.keep(self._wanted_s(request))
 
@@ -327,7 +283,7 @@ class Slot:
         """Start; whatever comes of it, what the engine then has in memory is ORAC's."""
         if self.asked is None:
             self.lifetime.keep_s = self._wanted_s(request)
-        self._become(ModelState.STARTING)
+        self.become(ModelState.STARTING)
         self.asked = request
 
     def _wanted_s(self, request: LoadRequest) -> float:
@@ -356,15 +312,15 @@ class Slot:
             self._unloading = None
 
     async def _land(self) -> None:
-        self._become(ModelState.STOPPING)
+        self.become(ModelState.STOPPING)
         try:
             await self._answers.ended()
             await self._free()
         except OracError as error:
-            self._fail(error)
+            self.fail(error)
             raise
         self.pool.freed()
-        self._become(ModelState.STOPPED)
+        self.become(ModelState.STOPPED)
 
     async def _crash(self, error: BaseException) -> None:
         """Leave nothing behind of a load that failed or was given up.
@@ -389,10 +345,10 @@ class Slot:
 
     def _ended(self, failure: OracError | None) -> None:
         if failure:
-            self._fail(failure)
+            self.fail(failure)
         else:
-            self._become(ModelState.STOPPING)
-            self._become(ModelState.STOPPED)
+            self.become(ModelState.STOPPING)
+            self.become(ModelState.STOPPED)
 
     async def _free(self) -> None:
         try:
@@ -420,45 +376,24 @@ class Slot:
     def _set_back(self) -> None:
         self.setbacks.add(asyncio.get_running_loop().time())
 
-    def _believe(self, info: ModelInfo) -> None:
-        """Take over what the engine says; a model that was taken for lost may be found again."""
-        before, self.state, self.reason = self.state, info.state, info.state_reason
-        if self.state is before:
-            return
-        if self.state is ModelState.READY:
-            self._found()
-            return
+    def _turned(self, before: ModelState) -> None:
+        """Note that a model which was *before* is found to be something else."""
         self.lifetime.stop()
-        self.asked = None
+        if self.state is ModelState.READY:
+            if self.asked is None:  # it is another program's
+                self.lifetime.keep_s = math.inf
+            self.keep(None)
         if before is ModelState.READY:
             self.pool.freed()
             if self.state is ModelState.FAILED:
                 self._set_back()
-
-    def _gone(self, as_of: int) -> None:
-        """Forget that ORAC loaded it; who has it loaded next may be another program."""
-        if as_of == self.changes:
-            self.asked = None
-
-    def _found(self) -> None:
-        """Let a model go on that is there again; one that ORAC did not load stays for ever."""
-        if self.asked is None:
-            self.lifetime.keep_s = math.inf
-        self.keep(None)
 
     def _progress(self) -> str | None:
         """Return how far a load under way is."""
         latest = self._flight.latest if self._flight else None
         return str(latest) if latest else None
 
-    def _become(self, state: ModelState) -> None:
-        self.state = follow(self.state, state)
-        self.reason = None
-        self.changes += 1
+    def become(self, state: ModelState) -> None:
+        """Go over to *state*; raises as `Standing.become` does."""
+        super().become(state)
         self.lifetime.stop()
-        if state in {ModelState.STARTING, ModelState.STOPPED}:
-            self.asked = None
-
-    def _fail(self, error: OracError) -> None:
-        self._become(ModelState.FAILED)
-        self.reason = str(error)

@@ -92,6 +92,34 @@ def test_a_load_that_does_not_fit_takes_nothing_and_is_noted():
     loop.run(scene)
     assert here.machine.available_bytes == 500 * MB
     assert len(here.machine.shortages) == 1
+    assert here.sins == ["small was loaded into 50000000 bytes"]
+
+
+@pytest.mark.parametrize("how", ["forced", "surprised"])
+def test_a_load_that_was_forced_or_surprised_may_fail_for_lack_of_memory(how):
+    here = engine(500 * MB)
+
+    async def scene() -> None:
+        if how == "surprised":
+            asyncio.get_running_loop().call_later(1, here.machine.taken_by_others, 100 * MB)
+        with pytest.raises(InsufficientMemory):
+            await exhaust(here.load(LoadRequest("small", force=how == "forced")))
+
+    loop.run(scene)
+    assert here.sins == []
+
+
+def test_loads_beside_each_other_that_do_not_fit_together_are_noticed():
+    machine = SimulatedMachine(10 * MB)
+
+    async def scene() -> None:
+        with machine.reading("small", 4 * MB):
+            machine.take("small", 2 * MB)
+            with machine.reading("large", 9 * MB):
+                pass
+
+    loop.run(scene)
+    assert machine.sins == ["{'small': 2000000, 'large': 9000000} do not fit into 8000000"]
 
 
 def test_memory_that_comes_back_late_is_missing_meanwhile():

@@ -29,10 +29,13 @@ def celsius(value: object, per_degree: int = 1) -> float | None:
     return None if found is None else found / per_degree
 
 
-def watts(milliwatts: object) -> float | None:
-    """Return the power in *milliwatts*; 0 is none, for what can be asked takes some."""
-    found = number(milliwatts, 0, MOST_WATTS * 1000)
-    return found / 1000 if found else None
+def watts(value: object, per_watt: int = 1000) -> float | None:
+    """Return the power in *value*, of which *per_watt* make one watt.
+
+    0 is none, for what can be asked takes some.
+    """
+    found = number(value, 0, MOST_WATTS * per_watt)
+    return found / per_watt if found else None
 
 
 def ratio(value: object, whole: int) -> float | None:

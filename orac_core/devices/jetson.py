@@ -94,6 +94,7 @@ def _gpu(gpus: object, ram: object) -> Gpu:
             memory_used_bytes=shared,
             load_ratio=_load(gpu),
             frequency_hz=hertz(_dig(gpu, "freq", "cur"), KHZ),
+            frequency_max_hz=hertz(_dig(gpu, "freq", "max"), KHZ),
         )
     return Gpu(memory_used_bytes=shared)
 
@@ -106,14 +107,41 @@ def _load(gpu: object) -> float | None:
 
 def _device(jetson: object, hardware: object) -> Device:
     sensors = _items(_of(jetson, "temperature"))
+    power = _of(jetson, "power")
+    now, most = _cpu(_dig(_of(jetson, "cpu"), "cpu"))
     return Device(
         board=name(_dig(hardware, "Model")),
         jetpack=name(_dig(hardware, "Jetpack")),
         power_mode=name(_of(_of(jetson, "nvpmodel"), "name")),
         jetson_clocks=_held(_of(jetson, "jetson_clocks")),
         temperatures={str(key): _temperature(sensor) for key, sensor in sensors},
-        power_w=watts(_dig(_of(jetson, "power"), "tot", "power")),
+        power_w=watts(_dig(power, "tot", "power")),
+        rails_w=_rails(power),
+        cpu_frequency_hz=now,
+        cpu_frequency_max_hz=most,
     )
+
+
+def _rails(power: object) -> dict[str, float | None]:
+    """Return the watts of each rail; that of the whole board stands apart, with its name."""
+    rails = {name(key): rail for key, rail in _items(_dig(power, "rail"))}
+    whole = name(_dig(power, "tot", "name"))
+    if whole is not None:
+        rails[whole] = _dig(power, "tot")
+    return {
+        key: None if _dig(rail, "online") is False else watts(_dig(rail, "power"))
+        for key, rail in rails.items()
+        if key is not None
+    }
+
+
+def _cpu(cores: object) -> tuple[int | None, int | None]:
+    """Return the highest clock of all cores, now and at most."""
+    if not isinstance(cores, list):
+        return None, None
+    freqs = [_dig(core, "freq") for core in cores[:1024]]
+    now, most = ([hertz(_dig(each, key), KHZ) for each in freqs] for key in ("cur", "max"))
+    return max(filter(None, now), default=None), max(filter(None, most), default=None)
 
 
 def _temperature(sensor: object) -> float | None:

@@ -1,23 +1,30 @@
 """All sources of a machine behind one look."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from attrs import define, evolve, field
 
-from . import linux
+from . import linux, power
 from .jetson import Jtop
+from .kernel import Kernel, with_meter
+from .meter import Meter
 from .nvidia import Nvml
+from .sample import DeviceSample, sampled
 from .source import Source
-from .values import Device, Gpu, Machine, Memory, Reading, together
+from .values import Device, Gpu, Machine, Memory, Reading, throttling, together
 
 DEADLINE_S = 1.0
 """How long a look may take. Reading /proc and /sys took less than 1 ms."""
 
 PAUSE_S = 30.0
 """Until a library that failed is tried again: connecting to jtop runs several programs."""
+
+JTOP_S = 1.0
+"""How often jtop is asked by who samples; its service reads the board no oftener."""
 
 INTEGRATED = ("GB10", "Thor", "Orin", "Xavier", "Tegra")
 """Parts of the names of NVIDIA's GPUs without memory of their own."""
@@ -30,16 +37,26 @@ class Sensors:
     Attributes:
         root: Where the file system of the machine begins.
         deadline_s: How long a look may take, in seconds.
+        clock: Tells seconds that never go back.
     """
 
     root: Path = Path("/")
     deadline_s: float = DEADLINE_S
+    clock: Callable[[], float] = time.perf_counter
     _jtop: Jtop = field(factory=Jtop, init=False)
     _nvml: Nvml = field(factory=Nvml, init=False)
+    _kernel: Kernel = field(init=False)
+    _meter: Meter = field(init=False)
     _fixed: Reading | None = field(default=None, init=False)
+    _board: Reading = field(factory=Reading, init=False)
+    _board_at: float = field(default=float("-inf"), init=False)
     _sources: dict[str, Source[Reading]] = field(init=False)
+    _quick: tuple[Source[Reading], Source[Reading]] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
+        self._kernel = Kernel(self.root, self.clock)
+        self._meter = Meter(self.root, clock=self.clock)
+        self._quick = (Source(self._kernel.read), Source(self._nvml.quick, PAUSE_S))
         self._sources = {
             "jtop": Source(self._jtop.read, PAUSE_S),
             "nvml": Source(self._nvml.read, PAUSE_S),
@@ -57,26 +74,47 @@ class Sensors:
         silent = {name: each.silence for name, each in self._sources.items() if each.silence}
         return _machine(jtop, nvml, kernel, silent)
 
+    async def sample(self) -> DeviceSample:
+        """Return what changes fast, off the event loop; it never raises.
+
+        It costs a fraction of a look: files stay open, and temperatures, clocks of the CPU and
+        jtop are read once a second at most, however often it is called.
+        """
+        at = self.clock()
+        asked = (each.ask(self.deadline_s) for each in self._quick)
+        kernel, nvml = (each or Reading() for each in await asyncio.gather(*asked))
+        if kernel.device.power_w is not None:
+            return sampled(at, Reading(), nvml, kernel)
+        fresh = await self._of_board(at)
+        return evolve(sampled(at, self._board, nvml, kernel), fresh=fresh)
+
+    async def _of_board(self, now: float) -> bool:
+        """Ask jtop when that is due; return whether the board's figures are new, if it has any."""
+        due = now - self._board_at >= JTOP_S
+        if due:
+            self._board_at = now
+            self._board = await self._sources["jtop"].ask(self.deadline_s) or Reading()
+        return due or self._board == Reading()
+
     async def aclose(self) -> None:
-        """Let go of the libraries."""
-        for close in (self._jtop.close, self._nvml.close):
-            await Source(close).ask(self.deadline_s)
+        """Let go of the libraries, the files and the threads."""
+        for close in (self._jtop.close, self._nvml.close, self._kernel.close):
+            closing = Source(close)
+            await closing.ask(self.deadline_s)
+            closing.close()
+        for source in (*self._sources.values(), *self._quick):
+            source.close()
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def _linux(self) -> Reading:
         if self._fixed is None:
             self._fixed = linux.fixed(self.root)
-        return together(self._fixed, linux.changing(self.root))
+        return together(self._fixed, with_meter(linux.changing(self.root), self._meter.read()))
 
 
 def _machine(jtop: Reading, nvml: Reading, kernel: Reading, silent: dict[str, str]) -> Machine:
@@ -85,7 +123,8 @@ def _machine(jtop: Reading, nvml: Reading, kernel: Reading, silent: dict[str, st
     memory = together(kernel, both).memory
     # NVML has the name that people know: "NVIDIA Thor"; the others have that of the chip.
     gpu = evolve(both.gpu, name=nvml.gpu.name or both.gpu.name)
-    device = evolve(both.device, throttling=_throttling(nvml.device, kernel.device))
+    said = evolve(both.device, throttling=throttling(nvml.device, kernel.device))
+    device = _powered(said, jtop.device, kernel.device, nvml.gpu.power_w)
     return Machine(
         evolve(memory, unified=_unified(memory, nvml.gpu)),
         None if gpu == Gpu() else gpu,
@@ -101,7 +140,9 @@ def _unified(memory: Memory, gpu: Gpu) -> bool | None:
     return None if gpu.memory_total_bytes is None else False
 
 
-def _throttling(*devices: Device) -> bool | None:
-    """Whether any says so: NVML knows of the GPU only, the kernel of its own alerts only."""
-    said = [each.throttling for each in devices if each.throttling is not None]
-    return any(said) if said else None
+def _powered(device: Device, jtop: Device, kernel: Device, gpu_w: float | None) -> Device:
+    rails_w = power.merged(jtop.rails_w, kernel.rails_w)
+    found = {power.JTOP: jtop.power_w, power.NVML: gpu_w, **rails_w}
+    whole = power.board(found)
+    watts = whole.watts if whole else None
+    return evolve(device, rails_w=rails_w, power_w=watts, power=power.best(found))

@@ -40,6 +40,48 @@ class Memory:
 
 
 @frozen
+class GpuProcess:
+    """A process that uses the GPU.
+
+    Attributes:
+        pid: Its number.
+        name: Of its program, without the folder and the arguments.
+        memory_bytes: What it has of the GPU's memory.
+    """
+
+    pid: int
+    name: str | None = None
+    memory_bytes: int | None = None
+
+
+@frozen
+class Limits:
+    """How hot a sensor may get.
+
+    Attributes:
+        passive_c: From here on clocks are lowered.
+        critical_c: Here the machine turns itself off.
+    """
+
+    passive_c: float | None = None
+    critical_c: float | None = None
+
+
+@frozen
+class Power:
+    """The power of as much of the machine as is measured.
+
+    Attributes:
+        watts: How much.
+        source: What measures it: a rail of the board (``VDD_IN``), several (``A + B``), ``jtop``,
+            ``NVML`` (the GPU), ``RAPL package`` (the CPU), ``battery``.
+    """
+
+    watts: float
+    source: str
+
+
+@frozen
 class Gpu:
     """The first GPU.
 
@@ -52,6 +94,11 @@ class Gpu:
         temperature_c: Its temperature.
         power_w: What it takes.
         frequency_hz: Its clock.
+        frequency_max_hz: The highest that it may have; on a Jetson the power mode decides.
+        temperature_limit_c: From here on it lowers its clock.
+        power_limit_w: The most that it is let take.
+        driver: Version of its driver.
+        processes: Who uses it; None where that is not known.
     """
 
     name: str | None = None
@@ -62,6 +109,11 @@ class Gpu:
     temperature_c: float | None = None
     power_w: float | None = None
     frequency_hz: int | None = None
+    frequency_max_hz: int | None = None
+    temperature_limit_c: float | None = None
+    power_limit_w: float | None = None
+    driver: str | None = None
+    processes: tuple[GpuProcess, ...] | None = None
 
 
 @frozen
@@ -74,8 +126,16 @@ class Device:
         power_mode: Name of the power mode: ``15W``, ``MAXN`` …
         jetson_clocks: Whether all clocks are held at their highest.
         temperatures: Degrees Celsius by sensor; None for one that is offline.
+        temperature_limits: Limits by sensor, where the kernel has any.
         power_w: What the whole board takes.
+        rails_w: Watts by rail, energy counter and battery; None for one that says nothing now.
+        power: The power that says most of the machine, with its source.
         throttling: Whether clocks are lowered now, for heat or for power.
+        over_current_events: How often each over-current alert came since the machine started.
+        cpu_load_ratio: Share of the time since the look before in which the CPU worked, 0 to 1.
+        cpu_frequency_hz: The highest clock of all cores. Some boards tell the one that was asked
+            for while the hardware holds a lower one.
+        cpu_frequency_max_hz: The highest that the hardware can do.
     """
 
     board: str | None = None
@@ -83,8 +143,15 @@ class Device:
     power_mode: str | None = None
     jetson_clocks: bool | None = None
     temperatures: Mapping[str, float | None] = field(factory=dict)
+    temperature_limits: Mapping[str, Limits] = field(factory=dict)
     power_w: float | None = None
+    rails_w: Mapping[str, float | None] = field(factory=dict)
+    power: Power | None = None
     throttling: bool | None = None
+    over_current_events: Mapping[str, int] = field(factory=dict)
+    cpu_load_ratio: float | None = None
+    cpu_frequency_hz: int | None = None
+    cpu_frequency_max_hz: int | None = None
 
 
 @frozen
@@ -120,6 +187,12 @@ def together(*readings: Reading) -> Reading:
         _first_known(*(each.gpu for each in readings)),
         _first_known(*(each.device for each in readings)),
     )
+
+
+def throttling(*devices: Device) -> bool | None:
+    """Whether any says so: NVML knows of the GPU only, the kernel of its own alerts only."""
+    said = [each.throttling for each in devices if each.throttling is not None]
+    return any(said) if said else None
 
 
 def _first_known(first: T, *others: T) -> T:

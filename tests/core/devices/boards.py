@@ -1,6 +1,8 @@
 """Machines as trees of files, composed from the documented fields; none is a dump of a real one."""
 
+import tomllib
 from pathlib import Path
+from typing import Any
 
 Files = dict[str, str | bytes]
 
@@ -149,3 +151,12 @@ def build(root: Path, files: Files) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return root
+
+
+DATA = Path(__file__).parents[2] / "data" / "boards"
+DESCRIBED = sorted(path.stem for path in DATA.glob("*.toml"))
+
+
+def described(board: str) -> dict[str, Any]:
+    """Return the description of a board in the data of the tests: ``files`` and ``jtop``."""
+    return tomllib.loads((DATA / f"{board}.toml").read_text())

@@ -107,7 +107,13 @@ def test_an_orin_is_told_whole_in_seconds_bytes_and_watts(jtop):
             swap_total_bytes=3_900_000 * KB,
             swap_free_bytes=3_000_000 * KB,
         ),
-        Gpu(name="gpu", memory_used_bytes=1 << 30, load_ratio=0.873, frequency_hz=918_000_000),
+        Gpu(
+            name="gpu",
+            memory_used_bytes=1 << 30,
+            load_ratio=0.873,
+            frequency_hz=918_000_000,
+            frequency_max_hz=1_020_000_000,
+        ),
         Device(
             board="NVIDIA Jetson Orin Nano Developer Kit",
             jetpack="6.2",

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from orac_core.devices import Device, Gpu, Memory, linux
+from orac_core.devices import Device, Gpu, Memory, groups, linux
+from orac_core.devices.meminfo import meminfo
+from orac_core.devices.nodes import Nodes
 from orac_core.devices.values import Reading
 from tests.core.devices import boards
 from tests.core.devices.boards import build
@@ -55,7 +57,7 @@ def test_an_orin_nano_tells_what_it_is(orin_nano):
 
 
 def test_p76_a_sensor_at_minus_256_is_none(orin_nano):
-    assert linux.temperatures(orin_nano)["tj"] is None
+    assert linux.changing(orin_nano).device.temperatures["tj"] is None
 
 
 def test_an_agx_orin_is_throttled_and_has_a_mode_without_a_name(tmp_path):
@@ -90,12 +92,12 @@ def test_a_machine_without_proc_and_sys_says_nothing(tmp_path):
     [("Orin Nano", None), ("AGX Orin", 2 << 30), ("container", 2 << 30), ("desktop", None)],
 )
 def test_the_limit_is_the_least_of_all_groups_around_the_process(tmp_path, board, limit):
-    assert linux.limit(build(tmp_path, boards.ALL[board])) == limit
+    assert groups.limit(build(tmp_path, boards.ALL[board])) == limit
 
 
 def test_a_limit_of_the_only_group_there_is_counts(tmp_path):
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1073741824\n"}
-    assert linux.limit(build(tmp_path, files)) == 1 << 30
+    assert groups.limit(build(tmp_path, files)) == 1 << 30
 
 
 def test_what_is_left_of_a_limit_counts_the_files_that_the_kernel_gives_back(tmp_path):
@@ -106,7 +108,7 @@ def test_what_is_left_of_a_limit_counts_the_files_that_the_kernel_gives_back(tmp
         group + "memory.current": "700\n",
         group + "memory.stat": "anon 400\ninactive_file 150\nactive_file 50\nfile 300\n",
     }
-    assert linux.left(build(tmp_path, files)) == 500
+    assert groups.left(build(tmp_path, files)) == 500
 
 
 def test_the_totals_of_a_group_of_the_first_kind_count_once(tmp_path):
@@ -117,18 +119,18 @@ def test_the_totals_of_a_group_of_the_first_kind_count_once(tmp_path):
         group + "memory.usage_in_bytes": "900\n",
         group + "memory.stat": "inactive_file 10\ntotal_inactive_file 100\ntotal_active_file 7\n",
     }
-    assert linux.left(build(tmp_path, files)) == 207
+    assert groups.left(build(tmp_path, files)) == 207
 
 
 def test_a_group_that_does_not_say_what_it_uses_leaves_nothing_known(tmp_path):
     files = {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "1000\n"}
-    assert linux.left(build(tmp_path, files)) is None
+    assert groups.left(build(tmp_path, files)) is None
 
 
 def test_what_stands_for_no_limit_is_none(tmp_path):
     path = "sys/fs/cgroup/memory/memory.limit_in_bytes"
     root = build(tmp_path, {"proc/self/cgroup": "4:memory:/\n", path: "9223372036854771712\n"})
-    assert linux.limit(root) is None
+    assert groups.limit(root) is None
 
 
 def test_a_limit_above_all_memory_is_none(tmp_path):
@@ -149,10 +151,10 @@ def test_a_release_that_is_written_otherwise_is_told_as_it_is(tmp_path):
 
 def test_no_more_is_read_of_a_file_than_it_may_have(tmp_path):
     endless = b" " * (1 << 20) + b"\nMemTotal: 1000 kB\n"
-    assert linux.meminfo(build(tmp_path, {"proc/meminfo": endless})) == {}
+    assert meminfo(build(tmp_path, {"proc/meminfo": endless}), Nodes()) == {}
 
 
 def test_a_folder_in_place_of_a_file_is_no_answer(tmp_path):
     root = build(tmp_path, {"proc/meminfo/x": "", "proc/device-tree/model/x": ""})
     assert linux.fixed(root).device == Device()
-    assert linux.meminfo(root) == {}
+    assert meminfo(root, Nodes()) == {}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from attrs import define, evolve
 
-from orac_core.devices import Gpu
+from orac_core.devices import Gpu, GpuProcess
 from orac_core.devices.nvidia import Nvml
 from orac_core.devices.values import Reading
 
@@ -163,3 +163,63 @@ def test_a_driver_that_is_not_there_is_an_error(pynvml):
     pynvml.answers["init"] = NVMLError(NO_LIBRARY)
     with pytest.raises(NVMLError):
         Nvml().read()
+
+
+MORE = {
+    "nvmlSystemGetDriverVersion": "580.95.05",
+    "nvmlDeviceGetClockInfo": 2520,
+    "nvmlDeviceGetMaxClockInfo": 3105,
+    "nvmlDeviceGetTemperatureThreshold": 90,
+    "nvmlDeviceGetEnforcedPowerLimit": 450_000,
+    "nvmlDeviceGetComputeRunningProcesses": [
+        SimpleNamespace(pid=17, usedGpuMemory=3 * GIB),
+        SimpleNamespace(pid=18, usedGpuMemory=None),
+        SimpleNamespace(pid="N/A", usedGpuMemory=1),
+    ],
+    "nvmlSystemGetProcessName": "/usr/bin/llama-server --api-key secret",
+}
+EVEN_MORE = evolve(
+    WHOLE,
+    driver="580.95.05",
+    frequency_hz=2_520_000_000,
+    frequency_max_hz=3_105_000_000,
+    temperature_limit_c=90.0,
+    power_limit_w=450.0,
+    processes=(GpuProcess(17, "llama-server", 3 * GIB), GpuProcess(18, "llama-server")),
+)
+
+
+def test_a_newer_card_tells_clocks_limits_and_who_uses_it_without_their_arguments(pynvml):
+    pynvml.answers.update(MORE)
+    assert Nvml().read().gpu == EVEN_MORE
+
+
+@pytest.mark.parametrize(
+    ("function", "field"),
+    [
+        ("nvmlSystemGetDriverVersion", "driver"),
+        ("nvmlDeviceGetClockInfo", "frequency_hz"),
+        ("nvmlDeviceGetMaxClockInfo", "frequency_max_hz"),
+        ("nvmlDeviceGetTemperatureThreshold", "temperature_limit_c"),
+        ("nvmlDeviceGetEnforcedPowerLimit", "power_limit_w"),
+        ("nvmlDeviceGetComputeRunningProcesses", "processes"),
+    ],
+)
+@pytest.mark.parametrize("answer", [NVMLError(NOT_SUPPORTED), "N/A", None, -256, 10**30, 0])
+def test_p76_what_a_newer_card_does_not_tell_is_none(pynvml, function, field, answer):
+    pynvml.answers.update(MORE | {function: answer})
+    found = Nvml().read().gpu
+    assert evolve(found, **{field: None}) == evolve(EVEN_MORE, **{field: None})
+    assert getattr(found, field) in {None, "0"}
+
+
+def test_a_process_that_has_no_name_is_known_by_its_number(pynvml):
+    pynvml.answers.update(MORE | {"nvmlSystemGetProcessName": NVMLError(NOT_SUPPORTED)})
+    assert GpuProcess(17, None, 3 * GIB) in (Nvml().read().gpu.processes or ())
+
+
+def test_asked_quickly_it_says_what_changes_fast(pynvml):
+    pynvml.answers.update(MORE)
+    quick = Nvml().quick().gpu
+    assert (quick.load_ratio, quick.power_w, quick.frequency_hz) == (0.37, 215.4, 2_520_000_000)
+    assert (quick.memory_total_bytes, quick.processes) == (None, None)

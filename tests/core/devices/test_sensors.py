@@ -13,6 +13,7 @@ from tests.core.devices import boards
 from tests.core.devices.boards import build
 from tests.core.devices.test_jetson import JtopException, fresh, orin
 from tests.core.devices.test_nvidia import NOT_SUPPORTED, RTX, FakeNvml, NVMLError
+from tests.waiting import until
 
 KB = 1024
 
@@ -157,6 +158,14 @@ async def test_in_the_end_libraries_are_let_go(tmp_path, jtop, pynvml):
         await sensors.look()
         assert (jtop.open_now, pynvml.opened) == (1, 1)
     assert (jtop.open_now, pynvml.opened) == (0, 0)
+
+
+async def test_in_the_end_no_thread_is_left(tmp_path):
+    before = set(threading.enumerate())
+    async with Sensors(build(tmp_path, boards.ORIN_NANO), 5.0) as sensors:
+        await sensors.look()
+        await sensors.sample()
+    await until(lambda: set(threading.enumerate()) <= before)
 
 
 async def test_this_machine_can_be_looked_at():

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from orac_core.devices.source import Source
+from orac_core.devices.source import Reader, Source
 from tests.waiting import until
 
 SOON = 5.0
@@ -120,3 +120,33 @@ def test_it_can_be_asked_from_one_loop_after_the_other(gate):
     gate.open.set()
     source._flight.result(10)
     assert asyncio.run(source.ask(SOON)) == 2
+
+
+async def test_one_thread_answers_again_and_again():
+    source = Source(threading.current_thread)
+    assert len({await source.ask(SOON) for _ in range(20)}) == 1
+
+
+def test_a_thread_that_nobody_asks_ends_and_another_comes_when_needed():
+    reader = Reader(threading.current_thread, linger_s=0.001)
+    first = reader.fly().result(10)
+    first.join(10)
+    assert not first.is_alive()
+    assert reader.fly().result(10) is not first
+
+
+def test_no_question_is_lost_between_two_threads():
+    reader = Reader(lambda: "said", linger_s=0.0)
+    assert [reader.fly().result(10) for _ in range(200)] == ["said"] * 200
+
+
+def test_closed_its_thread_ends_once_it_has_answered_and_another_comes_when_needed():
+    reader = Reader(threading.current_thread, linger_s=60)
+    flights = [reader.fly(), reader.fly()]
+    reader.close()
+    reader.close()
+    first, second = (flight.result(10) for flight in flights)
+    first.join(10)
+    assert (first is second, first.is_alive()) == (True, False)
+    assert reader.fly().result(10) is not first
+    reader.close()

@@ -34,6 +34,7 @@ def described(file: ModelFile) -> ModelInfo:
         capabilities=capabilities(header),
         file=FileInfo(str(file.path), file.sha256, file.problem),
         shape=header.shape if header else None,
+        digest=file.sha256,
     )
 
 

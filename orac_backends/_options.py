@@ -58,6 +58,8 @@ def checked_fields(options: GenerateOptions, context_length: int) -> dict[str, A
     }
     if problem := _stop_problem(options.stop):
         problems["stop"] = problem
+    if not isinstance(options.ignore_eos, bool | None):
+        problems["ignore_eos"] = "must be true or false"
     if problems:
         told = "; ".join(f"{name} {problem}" for name, problem in problems.items())
         raise InvalidRequest(told, {f"options.{name}": it for name, it in problems.items()})

@@ -115,12 +115,12 @@ class LlamaCppBackend:
     @hookimpl
     async def health(self) -> InstanceHealth:
         """Say whether the engine could be started."""
-        workers = {"workers": len(self._workers)}
+        details = self._details()
         try:
             version = await self.engine.version()
         except OracError as error:
-            return InstanceHealth(usable=False, message=str(error), details=workers)
-        return InstanceHealth(usable=True, version=version, details=workers)
+            return InstanceHealth(usable=False, message=str(error), details=details)
+        return InstanceHealth(usable=True, version=version, details=details)
 
     async def close(self) -> None:
         """Kill every worker."""
@@ -128,6 +128,12 @@ class LlamaCppBackend:
             with suppress(BackendError):
                 await worker.stop()
         self._workers.clear()
+
+    def _details(self) -> dict[str, object]:
+        """Return what only this backend knows; of a GPU the worker that was started last tells."""
+        told = [it.sees_gpu for it in self._workers.values() if it.sees_gpu is not None]
+        gpu = {"gpu": told[-1]} if told else {}
+        return {"workers": len(self._workers), **gpu}
 
     def _listed(self, file: ModelFile) -> ModelInfo:
         would_use = usual(file, self.settings, self.engine.gpu_layers)

@@ -7,6 +7,7 @@ from pathlib import Path
 from orac_core import BackendError, ModelFileInvalid, OracError
 
 _STAMP = re.compile(r"^[\d.]+ [A-Z] +")
+_NO_GPU = "worker: no GPU"
 _OFFLOADED = re.compile(r"offloaded (\d+)(?:/\d+)? layers to GPU")
 _MEMORY = re.compile(
     r"out of (device )?memory|failed to allocate|unable to allocate|cannot allocate|"
@@ -62,6 +63,15 @@ def offloaded_layers(lines: Iterable[str]) -> int | None:
     """Return the number of layers on the GPU; None where the engine did not say."""
     found = [match for line in lines if (match := _OFFLOADED.search(line))]
     return int(found[-1][1]) if found else None
+
+
+def sees_gpu(lines: Iterable[str]) -> bool | None:
+    """Whether the engine lists a GPU; None where it did not say.
+
+    Where it lists none it says nothing of layers, and the worker says so itself.
+    """
+    told = [_NO_GPU not in line for line in lines if _OFFLOADED.search(line)]
+    return told[-1] if told else None
 
 
 def ignored_format(lines: Iterable[str]) -> str | None:

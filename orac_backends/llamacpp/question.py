@@ -46,6 +46,8 @@ def question(
         InvalidRequest: naming what is wrong with the request.
     """
     body = _ALWAYS | checked_fields(request.options, context_length)
+    if request.options.ignore_eos is not None:
+        body["ignore_eos"] = request.options.ignore_eos
     check(request)
     if request.prompt is None and has_template:
         messages = [{"role": it.role, "content": it.content} for it in request.messages]

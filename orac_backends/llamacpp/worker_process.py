@@ -35,6 +35,8 @@ _ASK_S = 5.0
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
 _EXIT_NOTICED_S = 1.0
+_LOG_LATE_S = 0.05
+"""The engine writes its log in a thread of its own; so late a line may come."""
 
 
 @define(eq=False)
@@ -47,6 +49,7 @@ class Worker:
         socket: Where it shall listen, if it knows how to.
         idle_timeout_s: Longest silence of the engine during an answer.
         state: What it is doing.
+        sees_gpu: Whether its engine lists a GPU; None where that did not say.
     """
 
     plan: Plan
@@ -54,6 +57,7 @@ class Worker:
     socket: Path
     idle_timeout_s: float
     state: ModelState = ModelState.STARTING
+    sees_gpu: bool | None = field(default=None, init=False)
     _failure: str | None = field(default=None, init=False)
     _process: ChildProcess | None = field(default=None, init=False)
     _grace_s: float = field(default=0.0, init=False)
@@ -177,6 +181,8 @@ class Worker:
         async with self._schema_turn, aclosing(stream) as chunks:
             seen = self._tail.count
             async for chunk in chunks:
+                if chunk.done:
+                    await asyncio.sleep(_LOG_LATE_S)
                 if fault := log.ignored_format(self._tail.since(seen)):
                     raise InvalidRequest(
                         f"format: the engine cannot hold {self.file.id} to it ({fault}); send "
@@ -230,6 +236,7 @@ class Worker:
         reply = await self._get("/props")
         told = reply.json() if reply.status == _OK else {}
         layers = log.offloaded_layers(self._tail.lines)
+        self.sees_gpu = log.sees_gpu(self._tail.lines)
         settings = told.get("default_generation_settings") or {}
         return LoadedInfo(
             context_length=settings.get("n_ctx") or self.plan.context_length,

@@ -33,7 +33,7 @@ from orac_core import (
 from .._contents import validated
 from .._http import HttpClient
 from .._request import check_load
-from . import question
+from . import question, runners
 from .address import Address, find
 from .answer import StreamedAnswer, embeddings, pulled
 from .api import OllamaApi
@@ -175,6 +175,7 @@ class OllamaBackend:
         try:
             self._require_running()
             self._version = await self.api.version()
+            details |= await self._running_details()
         except OracError as error:
             return InstanceHealth(usable=False, message=str(error), details=details)
         return InstanceHealth(
@@ -219,6 +220,16 @@ class OllamaBackend:
         if self._last_unload is not None:
             details["last_unload"] = self._last_unload
         return details
+
+    async def _running_details(self) -> dict[str, object]:
+        """Return what tells of GPU and memory: whether a GPU is in use, runners without a model."""
+        running = await self.api.running()
+        details: dict[str, object] = {"gpu": True} if any(it.vram_bytes for it in running) else {}
+        if self.around.available is None:  # its processes are on another machine
+            return details
+        listed = [self._roster.blobs(it.digest) for it in running]
+        left = runners.leftovers(await asyncio.to_thread(runners.seen), listed)
+        return details if left is None else {**details, "leftovers": [*map(runners.told, left)]}
 
     async def _look(self) -> Inventory:
         self._require_running()

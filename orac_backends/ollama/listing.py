@@ -104,6 +104,7 @@ def _of_ollama(
         capabilities=words(found.capabilities(model)),
         names=(nickname,) if nickname else (),
         shape=found.shape(model),
+        digest=model.digest,
     )
     return _with_runner(info, found.runner(model), loadings, expect_gpu=expect_gpu)
 

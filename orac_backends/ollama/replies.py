@@ -1,5 +1,6 @@
 """What Ollama says of its models, as values. Pure; fields that are absent are None."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from attrs import frozen
 from orac_core import Shape, Weights
 
 _FOR_EVER_YEAR = 2200
+_FROM = re.compile(r"^FROM .*(sha256-[0-9a-f]{64})\s*$", re.MULTILINE)
 _SIZES = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
 
 
@@ -75,12 +77,14 @@ class Shown:
         architecture: None where Ollama does not say.
         facts: What its memory is made of; empty where a list of one number for each layer is left
             out, as Ollama leaves out all lists.
+        blobs: Names of the files in Ollama's store that it is made of.
     """
 
     capabilities: tuple[str, ...]
     context_length: int | None
     architecture: str | None = None
     facts: Mapping[str, tuple[int, ...]] = {}
+    blobs: frozenset[str] = frozenset()
 
     def shape(self, size_bytes: int | None) -> Shape | None:
         """Return what the memory of a model of that size is made of; None where that is unknown.
@@ -132,6 +136,7 @@ def shown(told: Mapping[str, Any]) -> Shown:
         _number(facts.get(f"{architecture}.context_length")),
         architecture,
         _told_of_memory(facts, f"{architecture}."),
+        frozenset(_FROM.findall(str(told.get("modelfile") or ""))),
     )
 
 

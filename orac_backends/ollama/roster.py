@@ -60,6 +60,11 @@ class Roster:
         """The names, in Ollama, of the models that this backend loaded."""
         return tuple(each.loading.name for each in self._served.values() if each.ours)
 
+    def blobs(self, digest: str) -> frozenset[str]:
+        """Return the names of the files that a model is made of; none where they are not known."""
+        shown = self._shown.get(digest)
+        return shown.blobs if shown else frozenset()
+
     def served(self, id_: str) -> Served:
         """Return the model of that id.
 

@@ -58,6 +58,8 @@ async def test_health_says_which_llama_server_there_is(open_llamacpp, fake_serve
     assert health.usable
     assert health.version == "llama-server 6789 (0123abc)"
     assert health.details == {"workers": 0}
+    await load(llamacpp, MODEL)
+    assert (await llamacpp.health()).details == {"workers": 1, "gpu": True}
 
 
 @pytest.mark.parametrize(

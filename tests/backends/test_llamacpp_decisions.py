@@ -8,12 +8,19 @@ from hypothesis import strategies as st
 
 from orac_backends.llamacpp import LlamaCppSettings
 from orac_backends.llamacpp.cores import free_cores, threads
-from orac_backends.llamacpp.log import failed_start, ignored_format, offloaded_layers, told
+from orac_backends.llamacpp.log import (
+    failed_start,
+    ignored_format,
+    offloaded_layers,
+    sees_gpu,
+    told,
+)
 from orac_backends.llamacpp.plan import plan
 from orac_backends.llamacpp.question import question
 from orac_backends.llamacpp.reading import read_ahead
 from orac_core import (
     BackendError,
+    GenerateOptions,
     GenerateRequest,
     InvalidRequest,
     LoadRequest,
@@ -164,6 +171,18 @@ def test_a_log_tells_why_a_start_failed_and_whose_fault_it_is(lines, error, said
 def test_a_log_tells_what_is_on_the_gpu_and_which_format_is_ignored():
     assert offloaded_layers(["x", "load_tensors: offloaded 12/33 layers to GPU"]) == 12
     assert offloaded_layers(["x"]) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "sees"),
+    [
+        ("load_tensors: offloaded 0/33 layers to GPU", True),
+        ("worker: no GPU, offloaded 0 layers to GPU", False),
+        ("x", None),
+    ],
+)
+def test_the_log_says_whether_there_is_a_gpu(line, sees):
+    assert sees_gpu(["x", line]) is sees
     assert (
         ignored_format(["x", "0.1 E llg error: at 2(8): failed to compile"]) == "failed to compile"
     )
@@ -190,3 +209,10 @@ async def test_a_file_that_shrinks_while_it_is_read_is_noticed(tmp_path):
         async for _ in reading:
             pass
     await reading.aclose()
+
+
+@pytest.mark.parametrize("wanted", [None, True, False])
+def test_whether_to_go_on_past_the_end_of_an_answer_reaches_the_engine(wanted):
+    request = GenerateRequest("m", prompt="x", options=GenerateOptions(ignore_eos=wanted))
+    _, body = question(request, 64, has_template=False)
+    assert body.get("ignore_eos") is wanted

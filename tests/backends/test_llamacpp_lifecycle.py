@@ -84,6 +84,14 @@ async def test_states_are_those_of_the_worker(llamacpp):
     assert (await told(llamacpp, MODEL)).loaded is None
 
 
+async def test_health_says_whether_the_engine_of_the_last_worker_lists_a_gpu(llamacpp):
+    assert "gpu" not in (await llamacpp.health()).details
+    await load(llamacpp, MODEL)
+    worker = llamacpp._workers[MODEL]
+    assert worker.sees_gpu is ("worker: no GPU" not in str(worker._tail.lines))
+    assert (await llamacpp.health()).details["gpu"] is worker.sees_gpu
+
+
 async def test_loading_a_loaded_model_ends_at_once(llamacpp):
     await load(llamacpp, MODEL)
     pid = pid_of(llamacpp, MODEL)

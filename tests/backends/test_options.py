@@ -71,5 +71,13 @@ def test_an_answer_is_never_unlimited():
     assert checked_fields(GenerateOptions(max_tokens=1000), 64) == {"max_tokens": 64}
 
 
+def test_whether_to_go_on_past_the_end_is_yes_or_no_and_only_for_an_engine_that_can():
+    assert checked_fields(GenerateOptions(ignore_eos=True), 64) == {"max_tokens": 64}
+    for wrong in (1, "yes"):
+        with pytest.raises(InvalidRequest) as caught:
+            checked_fields(GenerateOptions(ignore_eos=wrong), 64)
+        assert set(caught.value.details) == {"options.ignore_eos"}
+
+
 def test_every_option_there_is_has_a_range():
-    assert {field.name for field in fields(GenerateOptions)} == {*RANGES, "stop"}
+    assert {field.name for field in fields(GenerateOptions)} == {*RANGES, "stop", "ignore_eos"}

@@ -4,6 +4,7 @@ from .durations import duration_s
 from .errors import (
     BackendError,
     BackendUnavailable,
+    BenchmarkNotFound,
     ConfigurationError,
     DeadlineExceeded,
     InsufficientMemory,
@@ -55,6 +56,7 @@ __all__ = [
     "BackendError",
     "BackendKind",
     "BackendUnavailable",
+    "BenchmarkNotFound",
     "Block",
     "Chunk",
     "ConfigurationError",

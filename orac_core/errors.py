@@ -8,6 +8,7 @@ Every error says what is wrong and what to do about it, and keeps its cause::
     ├── InvalidRequest          what was asked makes no sense; asking again will not help
     ├── ModelNotFound           no file and no engine has a model of that name
     ├── ModelFileInvalid        the model's file is there and cannot be used
+    ├── BenchmarkNotFound       no benchmark that is kept has that id
     ├── StateConflict           the model is in a state that does not allow this
     ├── QueueFull               too many are waiting for this model already
     ├── DeadlineExceeded        it took longer than was allowed
@@ -68,6 +69,15 @@ class ModelNotFound(OracError):
         super().__init__(f"model {shown!r} not found; `orac list` shows the models there are")
 
 
+class BenchmarkNotFound(OracError):
+    """No benchmark that is kept has that id, or more than one begins with it."""
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        shown = name if len(name) <= 100 else f"{name[:100]}…"  # noqa: PLR2004 - one line of text
+        super().__init__(f"benchmark {shown!r} not found: {why}")
+
+
 class ModelFileInvalid(OracError):
     """The model's file is there and cannot be used.
 
@@ -84,6 +94,10 @@ class ModelFileInvalid(OracError):
 
 class StateConflict(OracError):
     """The model is in a state that does not allow this."""
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class QueueFull(OracError):

@@ -1,9 +1,11 @@
 """The manifest: one TOML or JSON file that says which backends and models ORAC serves."""
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -30,6 +32,11 @@ DEFAULT_PLACES = (Path("orac.toml"), Path("configs/llm_models.json"))
 def _a_span_of_time(_: object, __: "Attribute[Any]", value: str | float | None) -> None:
     if value is not None:
         keep_alive(value)
+
+
+def _above_zero(_: object, attribute: "Attribute[Any]", value: float | None) -> None:
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{attribute.name!r} must be above 0: {value}")
 
 
 @frozen
@@ -87,6 +94,8 @@ class ModelsSettings:
             request says otherwise; below 0 until somebody needs the memory.
         max_workers: Models that are checked and handed over at once, before each is loaded.
         retries: How often a model that is to be loaded at the start is tried again.
+        canaries: Whether to ask a model for a few short answers after a load, while nothing else
+            goes on, to learn how fast it is when all is well.
         scrub: Read every file again once a day, when there is nothing else to do.
         scrub_mib_per_s: How fast, in MiB a second.
     """
@@ -97,8 +106,38 @@ class ModelsSettings:
     keep_alive: str | float = field(default=-1, validator=_a_span_of_time)
     max_workers: int = field(default=4, validator=[ge(1), le(64)])
     retries: int = field(default=3, validator=[ge(0), le(100)])
+    canaries: bool = True
     scrub: bool = False
     scrub_mib_per_s: int = field(default=20, validator=[ge(1), le(10_000)])
+
+
+@frozen
+class BenchmarkSettings:
+    """The table ``[benchmark]``: what a benchmark does that is not told otherwise.
+
+    Attributes:
+        rounds: How often each workload is measured.
+        max_tokens: Longest answer to a prompt.
+        missions: How often a soak asks everything.
+        goal_ttft_s: Longest time to the first token of a good answer.
+        goal_tpot_s: Longest time for each token after it.
+        goal_latency_s: Longest time for a whole good answer.
+        answer_over_s: A soak ends when an answer takes longer.
+        memory_over_mib: A soak ends when a model takes more memory.
+        rate_under_tokens_per_second: A soak ends when a model writes slower.
+        tasks: Folder with tasks to ask for quality, instead of those that come with ORAC.
+    """
+
+    rounds: int = field(default=5, validator=[ge(1), le(1000)])
+    max_tokens: int = field(default=128, validator=[ge(1), le(1 << 20)])
+    missions: int = field(default=20, validator=[ge(1), le(100_000)])
+    goal_ttft_s: float | None = field(default=None, validator=_above_zero)
+    goal_tpot_s: float | None = field(default=None, validator=_above_zero)
+    goal_latency_s: float | None = field(default=None, validator=_above_zero)
+    answer_over_s: float | None = field(default=None, validator=_above_zero)
+    memory_over_mib: float | None = field(default=None, validator=_above_zero)
+    rate_under_tokens_per_second: float | None = field(default=None, validator=_above_zero)
+    tasks: Path | None = None
 
 
 @frozen
@@ -151,6 +190,7 @@ class Manifest:
     profile: str = "default"
     server: ServerSettings = ServerSettings()
     models: ModelsSettings = ModelsSettings()
+    benchmark: BenchmarkSettings = BenchmarkSettings()
     backends: Mapping[str, BackendEntry] = field(factory=dict)
     profiles: Mapping[str, Profile] = field(factory=dict)
 
@@ -173,7 +213,7 @@ def read(path: Path) -> Manifest:
     Raises:
         ConfigurationError: naming every mistake with its place.
     """
-    return parse(_decoded(path), str(path))
+    return parse(decoded(path), str(path))
 
 
 def parse(data: object, source: str) -> Manifest:
@@ -204,7 +244,12 @@ def structure(data: object, cls: type[Any], source: str, at: str = "") -> Any:
         raise ConfigurationError(message, problems) from error
 
 
-def _decoded(path: Path) -> object:
+def decoded(path: Path) -> object:
+    """Return what the file at *path* says, as TOML or JSON, unchecked.
+
+    Raises:
+        ConfigurationError: when it can not be read.
+    """
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ConfigurationError(f"{path}: larger than {MAX_BYTES} bytes; is it a manifest?")
@@ -219,6 +264,7 @@ def _decoded(path: Path) -> object:
         raise ConfigurationError(f"{path}: {error}") from error
 
 
+@cache
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=True)
     for kind in (str, int, bool):

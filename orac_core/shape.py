@@ -135,6 +135,7 @@ class Shape:
         widest_vector: Numbers in the widest vector that is multiplied by weights, for each token.
         vocabulary_size: Number of tokens.
         merges: Number of rules by which the tokenizer joins tokens.
+        is_sparse: Whether a token asks only some experts, and so reads a part of the weights.
     """
 
     FACTS: ClassVar[tuple[str, ...]] = _FACTS
@@ -151,6 +152,7 @@ class Shape:
     widest_vector: int = 0
     vocabulary_size: int = 0
     merges: int = 0
+    is_sparse: bool = False
 
     @classmethod
     def of(
@@ -176,6 +178,7 @@ class Shape:
             widest_vector=max(width, *(known.widest_vector(layer) for layer in range(count))),
             vocabulary_size=vocabulary_size or known.number("vocab_size"),
             merges=merges,
+            is_sparse=known.number("expert_used_count") > 0,
         )
         return bare.weighing(weights)
 

@@ -114,15 +114,15 @@ class StateDirectory:
                 self._problems.clear()
 
     def _failed(self, operation: str, error: OSError | _Unusable) -> None:
-        problem = f"{self.path} can not be used: {_remedy(error)}"
+        why = str(error) if isinstance(error, _Unusable) else remedy(error)
+        problem = f"{self.path} can not be used: {why}"
         if not self._problems:
             logger.warning("%s; what ORAC learns is forgotten when it stops", problem)
         self._problems[operation] = problem
 
 
-def _remedy(error: OSError | _Unusable) -> str:
-    if isinstance(error, _Unusable):
-        return str(error)
+def remedy(error: OSError) -> str:
+    """Return why the folder can not be used, and what to do."""
     known = _REMEDIES.get(error.errno or 0)
     return known or f"{error.strerror or error}; see to it {_ELSEWHERE}"
 
@@ -157,7 +157,7 @@ def _value(document: bytes) -> object:
 
 
 def _contents(file: Path) -> bytes:
-    _require_ours(file.parent)
+    require_ours(file.parent)
     # A named pipe that nobody writes to would block without O_NONBLOCK.
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as opened:
@@ -166,8 +166,12 @@ def _contents(file: Path) -> bytes:
         return opened.read(MOST_BYTES + 1)
 
 
-def _require_ours(folder: Path) -> None:
-    """Refuse a folder in which another user can put what ORAC then believes."""
+def require_ours(folder: Path) -> None:
+    """Refuse a folder in which another user can put what ORAC then believes.
+
+    Raises:
+        OSError: it is not there, is no folder, or others may write there; `remedy` tells more.
+    """
     found = folder.stat()
     if not stat.S_ISDIR(found.st_mode):
         raise NotADirectoryError(errno.ENOTDIR, "it is no folder")
@@ -185,7 +189,7 @@ def _put_aside(file: Path, why: str) -> None:
 
 def _replace(file: Path, document: bytes) -> None:
     """Write the whole file or leave the old one; it is on the disk when this returns."""
-    _require_ours(file.parent)
+    require_ours(file.parent)
     _remove_leftovers(file.parent)
     descriptor, name = tempfile.mkstemp(".tmp", f".{file.stem}.", file.parent)
     temporary = Path(name)

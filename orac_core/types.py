@@ -47,6 +47,8 @@ class GenerateOptions:
         max_tokens: Longest answer, in tokens.
         stop: Texts that end the answer; they are not part of it.
         repeat_penalty: Above 1 makes tokens less likely that occurred lately.
+        ignore_eos: Go on to ``max_tokens`` where the model would end its answer, on engines that
+            can; for measuring.
     """
 
     temperature: float | None = None
@@ -57,6 +59,7 @@ class GenerateOptions:
     max_tokens: int | None = None
     stop: tuple[str, ...] = ()
     repeat_penalty: float | None = None
+    ignore_eos: bool | None = None
 
 
 @frozen
@@ -239,6 +242,8 @@ class ModelInfo:
         would_use: What a load that asks for nothing would use, as far as the backend decides that.
         shape: What its memory is made of; None where that is not known.
         remote: Whether it is loaded into the memory of another machine.
+        digest: What tells it from every other model: the sha256 of its file, or what its engine has
+            for one; None where that is not known.
     """
 
     id: str
@@ -259,6 +264,7 @@ class ModelInfo:
     would_use: LoadedInfo | None = None
     shape: Shape | None = None
     remote: bool = False
+    digest: str | None = None
 
 
 @frozen

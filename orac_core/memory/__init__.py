@@ -6,6 +6,7 @@ from .estimate import Need, Setup, estimate, largest_context
 from .eviction import Resident, Space, victims
 from .measured import Measured, added, as_data, from_data
 from .plan import Plan, plan
+from .traffic import slowdown_per_token
 from .words import explained, size
 
 __all__ = [
@@ -28,5 +29,6 @@ __all__ = [
     "plan",
     "setup",
     "size",
+    "slowdown_per_token",
     "victims",
 ]

@@ -2,8 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from attrs import define, field, frozen
@@ -137,6 +137,15 @@ class Admission:
             self.active -= 1
             took = asyncio.get_running_loop().time() - started
             self._mean_s += MEMORY * (took - self._mean_s)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Count as busy without a turn, so that the model stays."""
+        self.active += 1
+        try:
+            yield
+        finally:
+            self.active -= 1
 
     async def _admit(self, ticket: Ticket) -> None:
         if self._turns.locked() and self.waiting >= self.limits.max_queue:

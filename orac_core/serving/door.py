@@ -84,6 +84,7 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
             _names(known),
             limits or _limits(known),
             known.models,
+            benchmark=known.benchmark,
             required=_required(known),
             state=state,
             sensors=await stack.enter_async_context(sensors or Sensors()),

@@ -65,6 +65,13 @@ class Engines:
             {name: failed[name] for name in failed if name not in self.backends.unasked},
         )
 
+    async def health_of(self, instance: str) -> InstanceHealth:
+        """Ask one how it is."""
+        open_ = self.backends.open.get(instance)
+        if open_ is None:
+            return InstanceHealth(usable=False, message=self.backends.failed.get(instance, ""))
+        return _as_health(await _ask(open_.health, self.limits.health_s))
+
     async def health(self) -> dict[str, InstanceHealth]:
         """Ask all how they are, and add those that could not be opened."""
         asked = {name: each.health for name, each in self.backends.open.items()}

@@ -1,24 +1,29 @@
 """All models of all engines: what the engines report, joined with what the slots know."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 from attrs import define, evolve, field
 
-from ..devices import Sensors
+from ..devices import Sampler, Sensors
 from ..durations import keep_alive
-from ..errors import BackendUnavailable, ModelNotFound, OracError
+from ..errors import BackendUnavailable, ModelNotFound, OracError, ShuttingDown
+from ..events import Events
 from ..files.names import look_up
 from ..manifest import FileSettings, ModelsSettings
 from ..memory import Plan, Resident, Space, capacity, demand, plan
 from ..types import LoadedInfo, LoadRequest, ModelInfo, ModelState, ServedModel
 from .admission import Limits
+from .canaries import Canaries
 from .engines import Backends, Engines
 from .ledger import Ledger
 from .names import Known, Names, Target, known
+from .news import News
 from .pool import Key, Pool, Tenant
 from .slots import Slot
+from .ward import Ward
 from .watch import Watch
 
 NOTHING = Space()
@@ -36,8 +41,11 @@ class Fleet:
         sensors: Tell what the machine does.
         ledger: What models took in memory.
         wall: Tells the time of day, in seconds since 1970.
+        events: Where it is told what happens to models.
+        sampler: Tells the same once a second, where it runs.
         engines: The backends, asked within limits.
         watch: How fast each model answers.
+        ward: The model that is being examined.
         pool: The memory.
         slots: What is known of each model beyond the reports.
     """
@@ -49,8 +57,11 @@ class Fleet:
     sensors: Sensors
     ledger: Ledger
     wall: Callable[[], float] = time.time
+    events: Events = field(factory=Events)
+    sampler: Sampler = field(kw_only=True)
     engines: Engines = field(init=False)
     watch: Watch = field(init=False)
+    ward: Ward = field(factory=Ward, init=False)
     pool: Pool = field(init=False)
     slots: dict[Key, Slot] = field(factory=dict, init=False)
     _available: Mapping[str, Known] = field(factory=dict, init=False)
@@ -58,13 +69,43 @@ class Fleet:
 
     def __attrs_post_init__(self) -> None:
         self.engines = Engines(self.backends, self.limits)
-        self.watch = Watch(self.sensors)
+        self.watch = Watch(
+            self.sensors,
+            self.sampler,
+            self.events,
+            self.ledger.state,
+            Canaries(lambda: self.busy, on=self.settings.canaries),
+            self.backends.kinds,
+            self.engines.health_of,
+            self.wall,
+        )
         self.pool = Pool(self.limits, self.plan, self._tenant)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a model is being loaded or unloaded, or an answer is running."""
+        return any(slot.busy for slot in self.slots.values())
+
+    async def stop(self, drain_s: float) -> None:
+        """Let running answers end for so long, then end the rest; nothing is begun any more."""
+        slots = tuple(self.slots.values())
+        if not slots:
+            return
+        waits = [asyncio.ensure_future(slot.drained()) for slot in slots]
+        _, late = await asyncio.wait(waits, timeout=drain_s)
+        for wait in late:
+            wait.cancel()
+        reason = ShuttingDown("ORAC is stopping and ended this answer; ask again in a moment")
+        ends = [asyncio.ensure_future(slot.abandon(reason)) for slot in slots]
+        _, stuck = await asyncio.wait(ends, timeout=self.limits.list_s)
+        for end in stuck:
+            end.cancel()
 
     async def survey(
         self, *, but: Collection[str] = ()
     ) -> tuple[list[ServedModel], Mapping[str, OracError]]:
         """Ask every backend, *but* those, for its models; return them, and why some are silent."""
+        await self.watch.open()
         as_of = {key: slot.changes for key, slot in self.slots.items()}
         found = await self.engines.survey(but=but)
         self._remember(found.reports)
@@ -181,6 +222,8 @@ class Fleet:
         )
 
     def _kept(self, key: Key) -> str | None:
+        if key == self.ward.patient:
+            return "being examined"
         if self.wanted(key).pinned:
             return "pinned"
         if self._is_required(key):
@@ -250,6 +293,7 @@ class Fleet:
             instance, breaker = self.backends.open[key[0]], self.engines.breaker(key[0])
             slot = Slot(instance, key[1], self.limits, breaker, self.pool, self.watch, self.wall)
             slot.keep_s = self._keep_s(self.wanted(key))
+            slot.news = News(self.events, *key)
             self.slots[key] = slot
         return slot
 

@@ -105,6 +105,13 @@ class Flight:
         forget_error(task)
 
 
+async def exhaust(stages: AsyncGenerator[LoadProgress, None]) -> None:
+    """Wait for the end of *stages*."""
+    async with aclosing(stages):
+        async for _ in stages:
+            pass
+
+
 def forget_error(task: asyncio.Task[None]) -> None:
     """Mark the error of *task* as seen: it reaches those who wait for it, if anybody still does."""
     if not task.cancelled():

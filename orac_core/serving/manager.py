@@ -1,17 +1,19 @@
 """The face of it all: which models there are, loading and unloading them, and answering."""
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 
 from attrs import define, evolve, field
 
-from ..devices import Machine, Sensors
+from ..devices import Machine, Sampler, Sensors
+from ..doctor import Diagnosis
+from ..doctor.experiment import CYCLES
 from ..errors import BackendUnavailable, DeadlineExceeded, ShuttingDown
+from ..events import Events
 from ..files import ModelFiles
 from ..health import Finding, Flaw, Health, Required, fold
-from ..manifest import ModelsSettings
+from ..manifest import BenchmarkSettings, ModelsSettings
 from ..memory import Plan
 from ..plugins import Plugins
 from ..state_directory import StateDirectory
@@ -29,15 +31,18 @@ from ..types import (
 )
 from . import formats
 from .admission import Limits, Ticket
+from .clinic import Clinic, Examined, Treated
 from .draft import Draft
 from .engines import Backends
 from .fleet import Fleet
+from .flight import exhaust
 from .ledger import Ledger
 from .names import Names, Target
+from .news import telling
 from .options import refuse_other_options
 from .slots import Slot
 from .start import Start
-from .watch import Company
+from .watch import Company, Watch
 
 
 @define(eq=False)
@@ -53,11 +58,15 @@ class ModelManager:
         names: Roles and aliases.
         limits: Bounds of the service.
         settings: What the manifest wants of models.
+        benchmark: What it wants of benchmarks.
         wall: Tells the time of day, in seconds since 1970.
         sensors: Tell what the machine does; they stay their maker's to close.
         required: What has to be usable for all to be well.
         state: Keeps what is learned over a restart.
+        events: Tells what happens: states, loads, answers, models that became slow.
+        sampler: Samples the machine: once a second while it is entered, fast for who measures.
         start: Loads what is to be loaded from the start on.
+        clinic: Finds out why models are slow.
         closing: True once no new work is taken.
     """
 
@@ -67,17 +76,22 @@ class ModelManager:
     names: Names = field(factory=Names)
     limits: Limits = field(factory=Limits)
     settings: ModelsSettings = field(factory=ModelsSettings)
+    benchmark: BenchmarkSettings = field(factory=BenchmarkSettings, kw_only=True)
     wall: Callable[[], float] = time.time
     sensors: Sensors = field(factory=Sensors)
     required: Required = field(factory=Required)
     state: StateDirectory = field(factory=lambda: StateDirectory(None))
+    events: Events = field(factory=Events)
+    sampler: Sampler = field(init=False)
     start: Start = field(init=False)
+    clinic: Clinic = field(init=False)
     closing: bool = field(default=False, init=False)
     _fleet: Fleet = field(init=False)
     _ledger: Ledger = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._ledger = Ledger(self.state)
+        self.sampler = Sampler(self.sensors, self.events)
         self._fleet = Fleet(
             self.backends,
             self.names,
@@ -86,13 +100,21 @@ class ModelManager:
             self.sensors,
             self._ledger,
             self.wall,
+            self.events,
+            sampler=self.sampler,
         )
         self.start = Start(self._load_at_start, self.settings.retries)
+        self.clinic = Clinic(self._fleet, self.files, self._wanted, self._stages)
 
     @property
     def busy(self) -> bool:
         """Whether a model is being loaded or unloaded, or an answer is running."""
-        return any(slot.busy for slot in self._fleet.slots.values())
+        return self._fleet.busy
+
+    @property
+    def watch(self) -> Watch:
+        """How fast each model answers, and what else goes on."""
+        return self._fleet.watch
 
     async def models(self) -> list[ServedModel]:
         """List every model of every backend that answers, in the manifest's order."""
@@ -213,12 +235,13 @@ class ModelManager:
         ticket = Ticket(self.limits.deadline_s if deadline_s is None else deadline_s)
         target, slot = await ticket.wait(self._aim(request.model))
         draft = Draft(request, target, started=started)
-        async with slot.turn(ticket):
-            draft.admitted()
-            work = self._answer(evolve(request, model=target.model), slot, ticket, draft)
-            async with aclosing(work) as pieces:
-                async for piece in pieces:
-                    yield piece
+        with telling(self.events, draft):
+            async with slot.turn(ticket):
+                draft.admitted()
+                work = self._answer(evolve(request, model=target.model), slot, ticket, draft)
+                async with aclosing(work) as pieces:
+                    async for piece in pieces:
+                        yield piece
 
     async def answer(self, request: GenerateRequest, *, deadline_s: float | None = None) -> Answer:
         """Return the whole answer to *request*; raises as `generate` does."""
@@ -228,12 +251,22 @@ class ModelManager:
                     return piece
         raise AssertionError("unreachable: generate ends with an Answer or raises")
 
+    async def diagnose(self, name: str) -> Diagnosis:
+        """Say why a model is as fast as it is; see `Clinic.diagnose`."""
+        return await self.clinic.diagnose(name)
+
+    def examine(self, name: str, cycles: int = CYCLES) -> AsyncGenerator[Examined, None]:
+        """Find out by experiment why a model is slow; see `Clinic.examine`."""
+        return self.clinic.examine(name, cycles)
+
+    def remedy(self, name: str) -> AsyncGenerator[Treated, None]:
+        """Try what may help a slow model; see `Clinic.remedy`."""
+        return self.clinic.remedy(name)
+
     async def health(self) -> Health:
         """Say how everything is. Never raises because a backend is down."""
         instances = await self._fleet.engines.health()
-        self._fleet.watch.versions |= {
-            name: it.version for name, it in instances.items() if it.version
-        }
+        self.watch.told(instances)
         down = {name for name, health in instances.items() if not health.usable}
         models, silent = await self._fleet.survey(but=down)
         for name, error in silent.items():
@@ -268,22 +301,9 @@ class ModelManager:
         """
         self.closing = True
         await self.start.close()
-        await self._stop(tuple(self._fleet.slots.values()), drain_s)
+        await self.watch.close()
+        await self._fleet.stop(self.limits.drain_s if drain_s is None else drain_s)
         await self._ledger.close()
-
-    async def _stop(self, slots: Sequence[Slot], drain_s: float | None) -> None:
-        if not slots:
-            return
-        waits = [asyncio.ensure_future(slot.drained()) for slot in slots]
-        timeout = self.limits.drain_s if drain_s is None else drain_s
-        _, late = await asyncio.wait(waits, timeout=timeout)
-        for wait in late:
-            wait.cancel()
-        reason = ShuttingDown("ORAC is stopping and ended this answer; ask again in a moment")
-        ends = [asyncio.ensure_future(slot.abandon(reason)) for slot in slots]
-        _, stuck = await asyncio.wait(ends, timeout=self.limits.list_s)
-        for end in stuck:
-            end.cancel()
 
     async def _answer(
         self, request: GenerateRequest, slot: Slot, ticket: Ticket, draft: Draft
@@ -310,7 +330,7 @@ class ModelManager:
         while slot.state is not ModelState.READY:
             ticket.stage = "waiting for the model to be loaded"
             await ticket.wait(slot.respite())
-            await ticket.wait(_exhaust(self._stages(slot, LoadRequest(slot.model))))
+            await ticket.wait(exhaust(self._stages(slot, LoadRequest(slot.model))))
             await ticket.wait(self._fleet.survey())  # where it ended up
         draft.ready()
 
@@ -346,7 +366,7 @@ class ModelManager:
                     yield chunk.text
                 if chunk.done:
                     answer = draft.finish(chunk, chunk.finish_reason or "stop")
-                    self._fleet.watch.answered(slot.key, answer, company)
+                    self.watch.answered(slot.key, answer, company)
                     yield answer
                     return
 
@@ -354,7 +374,7 @@ class ModelManager:
     async def _stream(
         self, slot: Slot, request: GenerateRequest
     ) -> AsyncIterator[tuple[AsyncGenerator[Chunk, None], Company]]:
-        with slot.breaker.watching(), self._fleet.watch.answering() as company:
+        with slot.breaker.watching(), self.watch.answering() as company:
             async with aclosing(slot.instance.generate(request)) as stream:
                 yield stream, company
 
@@ -362,18 +382,16 @@ class ModelManager:
         self._refuse_when_closing()
         model = await self.find(name)
         self._refuse_when_closing()  # it may have begun to close meanwhile
-        return model, self._fleet.slot(model)
+        slot = self._fleet.slot(model)
+        self._fleet.ward.refuse(slot.key)
+        return model, slot
 
     async def _aim(self, name: str) -> tuple[Target, Slot]:
         self._refuse_when_closing()
-        return await self._fleet.aim(name)
+        target, slot = await self._fleet.aim(name)
+        self._fleet.ward.refuse(slot.key)
+        return target, slot
 
     def _refuse_when_closing(self) -> None:
         if self.closing:
             raise ShuttingDown("ORAC is stopping and takes no new work; ask again in a moment")
-
-
-async def _exhaust(stages: AsyncGenerator[LoadProgress, None]) -> None:
-    async with aclosing(stages):
-        async for _ in stages:
-            pass

@@ -257,7 +257,7 @@ class Slot(Standing):
         if flight is None:
             self._refuse_when_given_up()
             flight = self._flight = Flight(wanted)
-            flight.start(lambda report: self._load(wanted, report))
+            flight.start(lambda report: self._load(wanted, self.news.with_news(report)))
         refuse_other_options(asked, "is being loaded", flight.request)
         return flight
 
@@ -296,8 +296,7 @@ class Slot(Standing):
                 async for progress in stages:
                     if progress.stage not in WITHOUT_MEMORY and not entry.taken:
                         await entry.take()
-                        how = request.context_length, request.gpu_layers
-                        await self.watch.loading(self.key, how)
+                        await self.watch.loading(self.key, request)
                     report(progress)
         report(LoadProgress("verify", message=proof.announced(self.info.capabilities)))
         await proof.demand(self.instance, self.model, self.info.capabilities, self.limits.verify_s)
@@ -315,6 +314,7 @@ class Slot(Standing):
         self.become(ModelState.STOPPING)
         try:
             await self._answers.ended()
+            await self.watch.canaries.gone(self.key)
             await self._free()
         except OracError as error:
             self.fail(error)
@@ -393,7 +393,8 @@ class Slot(Standing):
         latest = self._flight.latest if self._flight else None
         return str(latest) if latest else None
 
-    def become(self, state: ModelState) -> None:
+    def become(self, state: ModelState, reason: str | None = None) -> None:
         """Go over to *state*; raises as `Standing.become` does."""
-        super().become(state)
+        super().become(state, reason)
         self.lifetime.stop()
+        self.watch.turned(self, state)

@@ -7,6 +7,7 @@ from attrs import define, field
 from ..errors import OracError
 from ..states import follow
 from ..types import LoadedInfo, LoadRequest, ModelInfo, ModelState
+from .news import LOST, News
 
 IN_FLIGHT: Final = (ModelState.STARTING, ModelState.STOPPING)
 """States that ORAC knows better than the engine."""
@@ -28,6 +29,7 @@ class Standing:
         changes: Number of changes of state so far; tells an old report from a fresh one.
         asked: What ORAC last loaded it for; None where ORAC did not load what is in memory.
         info: What the engine last said of the model.
+        news: Tells of each change of state.
     """
 
     state: ModelState = field(default=ModelState.STOPPED, init=False)
@@ -35,6 +37,7 @@ class Standing:
     changes: int = field(default=0, init=False)
     asked: LoadRequest | None = field(default=None, init=False)
     info: ModelInfo = field(default=NOT_SEEN, init=False)
+    news: News = field(factory=News, init=False)
 
     @property
     def taken(self) -> LoadedInfo | None:
@@ -46,22 +49,24 @@ class Standing:
         """Whether it is on its way out of the memory."""
         return self.state is ModelState.STOPPING
 
-    def become(self, state: ModelState) -> None:
-        """Go over to *state*.
+    def become(self, state: ModelState, reason: str | None = None) -> None:
+        """Go over to *state*, for that *reason* where it needs one.
 
         Raises:
             StateConflict: when it may not follow the present one.
         """
-        self.state = follow(self.state, state)
-        self.reason = None
+        before, self.state = self.state, follow(self.state, state)
+        self.reason = reason
         self.changes += 1
         if state in {ModelState.STARTING, ModelState.STOPPED}:
             self.asked = None
+        # An answer may have failed, with an error that quotes what was asked.
+        lost = before is ModelState.READY and state is ModelState.FAILED
+        self.news.turned(before, state, LOST if lost else reason)
 
     def fail(self, error: OracError) -> None:
         """Go over to ``failed``, for that reason."""
-        self.become(ModelState.FAILED)
-        self.reason = str(error)
+        self.become(ModelState.FAILED, str(error))
 
     def learn(self, info: ModelInfo, as_of: int) -> bool:
         """Take over what the engine says, and return whether that holds.
@@ -83,6 +88,7 @@ class Standing:
         if not fresh or self.state in IN_FLIGHT:
             return False
         if info.state not in IN_FLIGHT:
-            self.state, self.reason = info.state, info.state_reason
+            before, self.state, self.reason = self.state, info.state, info.state_reason
+            self.news.turned(before, self.state, self.reason)
             self.asked = self.asked if info.state is ModelState.READY else None
         return True

@@ -20,10 +20,12 @@ from orac_core import (
     ModelInfo,
     ModelNotFound,
     ModelState,
+    Rates,
     Usage,
     hookimpl,
 )
 from orac_core.errors import InsufficientMemory
+from orac_core.serving.canaries import PROMPT
 from tests.scripted import ScriptedSettings
 from tests.simulation.faults import Faults
 from tests.simulation.lives import Life, SimulatedModel
@@ -40,6 +42,9 @@ ASKED_FOR = ("never loaded", "unloaded", "not loaded again")
 
 USUAL = LoadedInfo(512, 0, 1)
 """What a load that asks for nothing uses."""
+
+SONG_TOKENS = 32
+"""Tokens of a canary."""
 
 LATE_S = 1.0
 """A list that was asked for so long after the last event tells ORAC of it for certain."""
@@ -80,6 +85,7 @@ class SimulatedEngine:
         down: Whether nobody can reach it.
         closed: Whether ORAC has let go of it.
         sins: What ORAC did and must not.
+        songs: Canaries that were begun.
         judge: Looks on.
     """
 
@@ -104,6 +110,7 @@ class SimulatedEngine:
     down: bool = False
     closed: bool = False
     sins: list[str] = field(factory=list)
+    songs: int = 0
     judge: Judge = field(factory=Judge)
 
     @property
@@ -184,6 +191,11 @@ class SimulatedEngine:
 
     @hookimpl
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
+        if request.prompt == PROMPT:
+            async with aclosing(self._sung(request.model)) as song:
+                async for chunk in song:
+                    yield chunk
+            return
         canary = request.options.max_tokens == 1
         with self._counted(self.answering, "answer", request.model):
             why = self._absence(request.model)  # when it was asked, not when that arrived
@@ -200,6 +212,22 @@ class SimulatedEngine:
                     if self.faults.strikes("answer is slow to stop"):
                         await asyncio.sleep(self.faults.seconds(0.1, SLOW_STOP_S))
                 life.proved = life.proved or whole
+
+    async def _sung(self, model: str) -> AsyncGenerator[Chunk, None]:
+        """Answer a canary, which is no use of the model and never beside one."""
+        if self.closed:
+            self._sin(f"a canary of {model} after the end")
+        self.songs += 1
+        with self._alive(self._life(model, ""), canary=True) as life:
+            for _ in range(SONG_TOKENS):
+                await asyncio.sleep(self.known[model].token_s)
+                self._still(model, life)
+                if self.busy:
+                    self._sin(f"a canary of {model} went on while there was work")
+                yield Chunk("word ")
+            rates = Rates(decode_tokens_per_second=1 / self.known[model].token_s)
+            usage = Usage(1, SONG_TOKENS, 0)
+            yield Chunk(done=True, finish_reason="length", usage=usage, rates=rates)
 
     @hookimpl
     async def health(self) -> InstanceHealth:

@@ -14,6 +14,7 @@ from structlog.contextvars import get_contextvars
 from orac_core import (
     BackendError,
     BackendUnavailable,
+    BenchmarkNotFound,
     DeadlineExceeded,
     InsufficientMemory,
     InvalidRequest,
@@ -45,6 +46,7 @@ RULES: Mapping[type[Exception], Rule] = MappingProxyType(
     {
         InvalidRequest: Rule(400, CLIENT, "invalid_request"),
         ModelNotFound: Rule(404, CLIENT, "model_not_found"),
+        BenchmarkNotFound: Rule(404, CLIENT, "benchmark_not_found"),
         StateConflict: Rule(409, CLIENT, "state_conflict"),
         ModelFileInvalid: Rule(422, CLIENT, "model_file_invalid"),
         QueueFull: Rule(429, LIMIT, "queue_full"),

@@ -15,9 +15,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SERVER_NAME = "ORAC"
 """The header ``Server``: what serves, and no version of it."""
 
+POLICY = "Content-Security-Policy"
+"""The header that an answer may have of its own, as a page with its styles inside does."""
+
 HEADERS = {
     "Server": SERVER_NAME,
-    "Content-Security-Policy": (
+    POLICY: (
         "default-src 'self'; script-src 'self'; style-src 'self'; object-src 'none'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -51,7 +54,8 @@ async def error_envelope(request: web.Request, handler: Handler) -> web.StreamRe
 
 async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
     """Add what every answer has; called when its headers are about to go out."""
-    response.headers.update(HEADERS)
+    own = {POLICY: response.headers[POLICY]} if POLICY in response.headers else {}
+    response.headers.update({**HEADERS, **own})
     if id_ := get_contextvars().get("request_id"):
         response.headers["X-Request-Id"] = id_
 

@@ -7,7 +7,8 @@ shown by ``GET /v1/models/load``; ``POST /v1/models/load`` takes the id from its
 
 from aiohttp import web
 
-from .handlers import dashboard, health, models, plan, prompt
+from .handlers import dashboard, doctor, events, health, models, plan, prompt
+from .handlers.later import later
 
 
 def routes() -> list[web.AbstractRouteDef]:
@@ -17,9 +18,14 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/dashboard/style.css", dashboard.page("style.css", "text/css")),
         web.get("/dashboard/app.js", dashboard.page("app.js", "text/javascript")),
         web.get("/dashboard/icon.svg", dashboard.page("icon.svg", "image/svg+xml")),
+        web.post("/v1/benchmark", later("run_benchmark")),
+        web.get("/v1/benchmarks", later("list_benchmarks")),
+        web.get("/v1/benchmarks/{id}", later("show_benchmark")),
+        web.get("/v1/recommendations", later("recommend")),
         web.get("/v1/health", health.health),
         web.get("/v1/health/live", health.live),
         web.get("/v1/health/ready", health.ready),
+        web.get("/v1/events", events.events, allow_head=False),
         web.get("/v1/models", models.list_models),
         web.post("/v1/models/load", models.load_named_model),
         web.post("/v1/models/unload", models.unload_named_model),
@@ -28,4 +34,5 @@ def routes() -> list[web.AbstractRouteDef]:
         web.get("/v1/models/{id:(?s:.+)}", models.show_model),
         web.post("/v1/plan", plan.plan),
         web.post("/v1/prompt", prompt.prompt),
+        web.post("/v1/doctor/degradation", doctor.degradation),
     ]

@@ -34,6 +34,7 @@ TYPES = {
 SENTENCES = {
     "minimum": "must be at least {limit}",
     "maximum": "must be at most {limit}",
+    "exclusiveMinimum": "must be above {limit}",
     "minLength": "must not be empty",
     "minItems": "must not be empty",
     "maxLength": "must have at most {limit} characters",

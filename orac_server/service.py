@@ -13,6 +13,7 @@ from aiohttp import web
 from attrs import define, field
 
 from orac_core import ConfigurationError, ModelManager
+from orac_core.blackbox import recording
 from orac_core.health import ERRORS
 
 from . import logs
@@ -141,19 +142,20 @@ async def _serve(
     signals = _Signals()
     with _handled(signals):
         async with opening as manager:
-            stopping = asyncio.create_task(signals.stop.wait())
-            if strict:
-                await _until(stopping, _started(manager))
-            if stopping.done():
-                return
-            async with listening(create_app(manager, lines), listener) as server:
-                if not strict:
-                    await _until(stopping, _judged(manager, strict=False))
-                if announce:
-                    await announce(url(listener), manager)
-                await stopping
-                server.close()
-                await _drain(manager, signals.hurry)
+            with recording(manager.events, manager.state):
+                stopping = asyncio.create_task(signals.stop.wait())
+                if strict:
+                    await _until(stopping, _started(manager))
+                if stopping.done():
+                    return
+                async with listening(create_app(manager, lines), listener) as server:
+                    if not strict:
+                        await _until(stopping, _judged(manager, strict=False))
+                    if announce:
+                        await announce(url(listener), manager)
+                    await stopping
+                    server.close()
+                    await _drain(manager, signals.hurry)
 
 
 async def _until(stopping: asyncio.Task[bool], work: Coroutine[Any, Any, None]) -> None:

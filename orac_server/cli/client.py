@@ -109,6 +109,50 @@ class Server:
             async for event in events:
                 yield event
 
+    async def examined(self, body: Mapping[str, Any]) -> AsyncGenerator[tuple[str, Json], None]:
+        """Find out why a model is slow: ``progress`` events, then ``done`` with what was found."""
+        path = "/v1/doctor/degradation"
+        async with aclosing(self._stream(path, {**body, "stream": True})) as events:
+            async for event in events:
+                yield event
+
+    async def bench(self, body: Mapping[str, Any]) -> AsyncGenerator[tuple[str, Json], None]:
+        """Measure: its ``progress`` events, then ``done`` with the document."""
+        async with aclosing(self._stream("/v1/benchmark", {**body, "stream": True})) as events:
+            async for event in events:
+                yield event
+
+    async def benchmarks(self, model: str | None = None) -> Json:
+        """Return the runs that are kept, as ``GET /v1/benchmarks`` lists them."""
+        return await self._got("/v1/benchmarks", {"model": model} if model else {})
+
+    async def benchmark(self, name: str, *, samples: bool = True) -> Json:
+        """Return one run, as ``GET /v1/benchmarks/{id}`` shows it."""
+        return await self._got(_run(name), {"samples": "true" if samples else "false"})
+
+    async def exported(self, name: str, form: str, against: str | None = None) -> str:
+        """Return one run as text in another format, or what has changed from another to it."""
+        with self._translating():
+            url, params = self.url + _run(name), {"format": form}
+            params |= {"against": against} if against else {}
+            async with self._session.get(url, params=params) as response:
+                if not response.ok:
+                    raise await _refusal(response)
+                return (await response.read()).decode()
+
+    async def comparison(self, old: str, new: str) -> Json:
+        """Return what has changed from one run to another."""
+        return await self._got(_run(new), {"against": old})
+
+    async def recommendations(self) -> Json:
+        """Return which models to take for what, as ``GET /v1/recommendations`` does."""
+        return await self._got("/v1/recommendations", {})
+
+    async def _got(self, path: str, params: Mapping[str, str]) -> Json:
+        with self._translating():
+            async with self._session.get(self.url + path, params=params) as response:
+                return await _answer(response)
+
     async def _posted(self, path: str, body: Mapping[str, Any]) -> Json:
         with self._translating():
             async with self._session.post(self.url + path, json=body) as response:
@@ -164,6 +208,10 @@ async def _probe(session: aiohttp.ClientSession, url: str) -> None:
                 raise NoServer(f"what answers at {shown(url)} is not ORAC")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise NoServer(f"no server answers at {shown(url)} ({_reason(error)})") from error
+
+
+def _run(name: str) -> str:
+    return f"/v1/benchmarks/{quote(name, safe='~', errors='surrogateescape')}"
 
 
 async def _events(

@@ -11,13 +11,15 @@ from orac_core import ConfigurationError, ModelManager, Plugins
 from orac_core.manifest import find
 from orac_core.serving.door import model_files, settle
 
-from . import machine, patient
+from . import bundle, machine, patient
+from . import degradation as slow
+from .degradation import degradation_options
 from .findings import Finding, Section, as_facts, failures, verdict
 from .options import json_option, url_option
 from .output import Marks, as_json, marks, say, waiting
 from .plugins import inventory
 from .quick import WITHIN_S, Asked, quick
-from .running import FAILED, run
+from .running import FAILED, failures_told, run
 
 
 @click.command("doctor")
@@ -48,6 +50,15 @@ from .running import FAILED, run
     metavar="SECONDS",
     help="With --quick: longest time for it, 5 by default.",
 )
+@click.option(
+    "--bundle",
+    "bundled",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Put all that helps to understand a fault into one file, without secrets and prompts.",
+)
+@degradation_options
 @url_option
 @json_option
 def doctor_command(  # noqa: PLR0913 - click passes each option by itself
@@ -58,6 +69,10 @@ def doctor_command(  # noqa: PLR0913 - click passes each option by itself
     in_brief: bool,
     only_server: bool,
     within_s: int | None,
+    bundled: str | None,
+    degradation: bool,
+    experiment: bool,
+    remedy: bool,
     url: str,
     in_json: bool,
 ) -> None:
@@ -71,14 +86,36 @@ def doctor_command(  # noqa: PLR0913 - click passes each option by itself
     MODEL whether that model is there and its file's header sound. It loads nothing. With --server
     it starts nothing either; without it a backend that ORAC is to start is started for the look.
 
-    The exit code is 1 when something that was asked for does not work.
+    With --bundle it writes what it finds, the black box of the server and more into an archive to
+    send to somebody. MODEL stands before it, or FILE is given as --bundle=FILE.
+
+    With --degradation it asks the server or, when none answers, loads MODEL in this process, and
+    says whether it is slower than it was, why, and what to do. With --experiment or --remedy that
+    takes minutes, in which nobody else can use MODEL; Ctrl-C leaves it as it was.
+
+    The exit code is 1 when something that was asked for does not work, with --bundle when there is
+    no archive, with --degradation when a model is slow.
     """
+    if degradation:
+        if in_brief or only_server or within_s or bundled is not None or manifest or models_dir:
+            raise click.UsageError(
+                "--degradation goes with --experiment or --remedy, --url, --json"
+            )
+        slow.degradation(slow.Asked(model, experiment, remedy, url), in_json=in_json)
+        return
+    if experiment or remedy:
+        raise click.UsageError("--experiment and --remedy belong to --degradation")
+    if in_brief and bundled is not None:
+        raise click.UsageError("--bundle does not go with --quick")
     if not in_brief and (only_server or within_s):
         raise click.UsageError("--server and --within belong to --quick")
     if only_server and (manifest or models_dir):
         raise click.UsageError("--server does not go with --manifest or --models-dir")
     asked = Asked(model, url, only_server, manifest, models_dir, within_s or WITHIN_S)
-    (quick if in_brief else thorough)(asked, in_json=in_json)
+    if bundled is not None:
+        pack(asked, bundled, in_json=in_json)
+    else:
+        (quick if in_brief else thorough)(asked, in_json=in_json)
 
 
 def thorough(asked: Asked, *, in_json: bool) -> None:
@@ -95,6 +132,23 @@ def thorough(asked: Asked, *, in_json: bool) -> None:
         _print(sections)
     if failures(sections):
         raise SystemExit(FAILED)
+
+
+def pack(asked: Asked, named: str, *, in_json: bool) -> None:
+    """Write an archive with all that helps to understand a fault, and print what is in it.
+
+    Raises:
+        SystemExit: 1 when it could not be written.
+    """
+    with waiting("examining"):
+        files = run(_bundled(asked))
+    with failures_told():
+        bundle.tell(bundle.write(named, files), files, in_json=in_json)
+
+
+async def _bundled(asked: Asked) -> dict[str, bytes]:
+    sections = await examination(asked.model, asked.manifest, asked.models_dir, asked.url)
+    return await bundle.contents(asked, sections)
 
 
 async def examination(

@@ -9,15 +9,16 @@ from attrs import asdict, define
 import orac_core
 from orac_core import Answer, LoadRequest, ModelManager
 
-from .. import plans, wire
+from .. import examinations, plans, schema, wire
 from .client import Json, NoServer, reach
+from .local import Benches, LocalBenches
 from .options import shown
 from .output import note
 from .question import Question
 from .setup import Setup
 
 
-class Door(Protocol):
+class Door(Benches, Protocol):
     """What a server and this process can do alike."""
 
     async def models(self) -> list[Json]:
@@ -29,12 +30,13 @@ class Door(Protocol):
     def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
         """Answer: ``chunk`` events, then ``done`` with the whole answer."""
 
+    def examined(self, body: Json) -> AsyncGenerator[tuple[str, Json], None]:
+        """Find out why a model is slow: ``progress`` events, then ``done`` with what was found."""
+
 
 @define(eq=False)
-class InProcess:
+class InProcess(LocalBenches):
     """This process, with backends of its own."""
-
-    manager: ModelManager
 
     async def models(self) -> list[Json]:
         """Return the models as ``GET /v1/models`` lists them."""
@@ -53,6 +55,14 @@ class InProcess:
                 else:
                     yield "chunk", {"text": piece}
 
+    async def examined(self, body: Json) -> AsyncGenerator[tuple[str, Json], None]:
+        """Find out why a model is slow, which is loaded for that: ``progress``, then ``done``."""
+        asked = schema.structure(body, examinations.DegradationBody)
+        await self.manager.load(LoadRequest(asked.model))
+        async with self.manager.sampler, aclosing(_told(self.manager, asked)) as events:
+            async for event in events:
+                yield event
+
 
 @asynccontextmanager
 async def open_door(url: str) -> AsyncIterator[Door]:
@@ -65,10 +75,20 @@ async def open_door(url: str) -> AsyncIterator[Door]:
             manager = await stack.enter_async_context(orac_core.open(load_at_start=False))
             for each in missing(manager):
                 note(each)
-            yield InProcess(manager)
+            here = InProcess(manager)
+            stack.push_async_callback(here.close)
+            yield here
         else:
             note(f"using the server at {shown(url)}")
             yield server
+
+
+async def _told(
+    manager: ModelManager, asked: examinations.DegradationBody
+) -> AsyncGenerator[tuple[str, Json], None]:
+    async with aclosing(examinations.events(manager, asked)) as events:
+        async for name, data in events:
+            yield name, dict(data)
 
 
 def missing(manager: ModelManager) -> list[str]:

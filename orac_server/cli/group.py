@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "unload": Entry("models", "Free the memory of a model."),
         "plan": Entry("plan", "Say whether a model would fit into memory, and what would go."),
         "prompt": Entry("prompt", "Ask a model and print its answer."),
+        "bench": Entry("bench", "Measure models, and compare what was measured."),
         "verify": Entry("verify", "Read model files whole and say which are as they should be."),
         "plugins": Entry("plugins", "List the plugins: what they offer and which are broken."),
         "doctor": Entry("doctor", "Say what works, what does not, and what to do."),

@@ -3,6 +3,7 @@
 import platform
 import re
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from aiohttp import web
@@ -10,11 +11,14 @@ from attrs import asdict
 
 from orac_core import BackendUnavailable, Health, ModelManager, ShuttingDown
 from orac_core.devices import Device, Gpu, Machine
+from orac_core.doctor import Diagnosis
+from orac_core.doctor import Finding as Cause
 from orac_core.health import Finding, Flaw, summary
 
 from ..body import reply
-from ..keys import LINES, MANAGER, STARTED_AT
-from ..logs import Lines
+from ..examinations import findings
+from ..keys import MANAGER, STARTED_AT
+from ..pulse import verdict
 from ..wire import Json
 
 FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
@@ -24,16 +28,10 @@ FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
 async def health(request: web.Request) -> web.StreamResponse:
     """``GET /v1/health``: 200 when healthy or degraded, 503 when unhealthy."""
     manager = request.app[MANAGER]
-    found = _with_log(await manager.health(), request.app.get(LINES))
+    found = await verdict(request.app)
     uptime_s = time.monotonic() - request.app[STARTED_AT]
     body = _without_folders(_body(manager, found, await manager.machine(), uptime_s))
     return reply(body, 503 if found.status == "unhealthy" else 200)
-
-
-def _with_log(found: Health, lines: Lines | None) -> Health:
-    if lines is None or lines.problem is None:
-        return found
-    return found.with_flaw(Finding(Flaw.SERVICE_IMPAIRED, "log", lines.problem))
 
 
 async def live(_request: web.Request) -> web.StreamResponse:
@@ -75,11 +73,25 @@ def _body(manager: ModelManager, found: Health, machine: Machine, uptime_s: floa
             "loaded": list(manager.plugins.plugins),
             "broken": dict(manager.plugins.broken),
         },
-        "degradation": [_degradation(each) for each in found.degradation],
+        "degradation": _degradation(manager, found),
     }
 
 
-def _degradation(finding: Finding) -> Json:
+def _degradation(manager: ModelManager, found: Health) -> list[Json]:
+    """Return everything that is not well; of a slow model also why."""
+    found_in = manager.clinic.diagnoses
+    return [
+        {**_told_of(each), "findings": findings(_causes(each, found_in))}
+        for each in found.degradation
+    ]
+
+
+def _causes(finding: Finding, found_in: Mapping[str, Diagnosis]) -> tuple[Cause, ...]:
+    diagnosis = found_in.get(finding.subject) if finding.flaw is Flaw.MODEL_IMPAIRED else None
+    return diagnosis.findings if diagnosis else ()
+
+
+def _told_of(finding: Finding) -> Json:
     about = dict.fromkeys(("model", "instance", "plugin", "service"))
     return {
         "kind": finding.flaw.value,

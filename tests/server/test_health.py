@@ -4,7 +4,16 @@ import pytest
 
 import orac_core
 from orac_core import InstanceHealth
-from orac_core.devices import Device, Machine, Memory, Sensors
+from orac_core.devices import (
+    Device,
+    Gpu,
+    GpuProcess,
+    Limits,
+    Machine,
+    Memory,
+    Power,
+    Sensors,
+)
 from orac_core.devices.jetson import Jtop
 from orac_core.devices.nvidia import Nvml
 from orac_server.handlers.health import FOLDERS
@@ -87,6 +96,33 @@ async def test_what_the_board_says_is_told_and_the_rest_is_null(open_service, ba
     assert body["device"]["temperatures"] == {"cpu": 48.5, "gpu": None}
 
 
+class Measuring(Sensors):
+    """A machine that measures its power and knows its limits."""
+
+    async def look(self):
+        device = Device(
+            power_w=7.3,
+            rails_w={"VDD_IN": 7.3, "VDD_SOC": None},
+            power=Power(7.3, "VDD_IN"),
+            temperature_limits={"cpu": Limits(99.0)},
+            over_current_events={"oc3": 2},
+            cpu_frequency_hz=1_510_400_000,
+        )
+        gpu = Gpu(frequency_max_hz=918_000_000, processes=(GpuProcess(7, "llama-server", 5),))
+        return Machine(gpu=gpu, device=device)
+
+
+async def test_power_clocks_and_limits_are_told_with_their_source(open_service, backend):
+    body = (await (await open_service(backend, sensors=Measuring())).get("/v1/health")).body
+    device, gpu = body["device"], body["gpu"]
+    assert device["power"] == {"watts": 7.3, "source": "VDD_IN"}
+    assert device["rails_w"] == {"VDD_IN": 7.3, "VDD_SOC": None}
+    assert device["temperature_limits"] == {"cpu": {"passive_c": 99.0, "critical_c": None}}
+    assert (device["over_current_events"], device["cpu_load_ratio"]) == ({"oc3": 2}, None)
+    assert gpu["processes"] == [{"pid": 7, "name": "llama-server", "memory_bytes": 5}]
+    assert (gpu["frequency_max_hz"], gpu["driver"]) == (918_000_000, None)
+
+
 @pytest.mark.parametrize("fault", [ImportError("no jtop"), KeyError("load"), OSError("N/A")])
 async def test_p76_sensors_that_fail_leave_health_standing(service, monkeypatch, fault):
     def failing(_):
@@ -146,12 +182,14 @@ async def test_everything_that_is_not_well_is_listed_with_what_it_is_about(open_
             **nothing,
             "model": "gone",
             "message": "no file and no engine has it",
+            "findings": [],
         },
         {
             "kind": "required models not loaded",
             **nothing,
             "model": "fake/small",
             "message": "it is stopped; `orac load fake/small` loads it",
+            "findings": [],
         },
     ]
 

@@ -7,6 +7,7 @@ import pytest
 
 from orac_core import Rates
 from tests.scripted import ScriptedBackend
+from tests.waiting import until
 
 PROMPT = {"model": "small", "prompt": "hi"}
 WORDS = tuple(f"word{number} " for number in range(12))
@@ -48,9 +49,11 @@ async def test_p75_a_model_that_is_slow_after_three_reloads_is_told_with_factor_
     await reload(service)
     with caplog.at_level(logging.WARNING, "orac.serving"):
         await ask(service, backend, USUAL * (1 - slower_by), times=5)
+    await until(lambda: bool(caplog.records))
     (message,) = await told(service)
     assert f"where it had 37.0 ({share})" in message
     assert "30% of it is on the GPU, where 100% was" in message
+    assert "load it again" in message
     assert [record.name for record in caplog.records].count("orac.serving") == 1
     assert (await service.get("/v1/health")).body["status"] == "degraded"
 

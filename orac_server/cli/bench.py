@@ -1,0 +1,154 @@
+"""``orac bench``: measure models, and look at what was measured before."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .benchmarks import Asked, History, Measure, work
+from .options import json_option, url_option
+from .running import FAILED, run
+from .written import Form
+
+SUITES = ("latency", "quality", "full", "soak")
+ACTIONS = ("compare", "recommend", "listing", "show")
+FORMATS = ("in_json", "markdown", "csv", "benchstat", "html")
+HTML_ENDINGS = {".html", ".htm"}
+TO_STDOUT = "-"
+"""What `--html` is without a file."""
+
+
+def _page(_context: click.Context, _option: click.Parameter, file: str | None) -> str | None:
+    """Return where the page goes; a usage error for what seems to be the name of a model."""
+    if file not in (None, TO_STDOUT) and Path(file).suffix not in HTML_ENDINGS:
+        raise click.BadParameter(f"{file!r} does not end in .html; name models before --html")
+    return file
+
+
+def _place(_context: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    """Return the file to write; a usage error, before anything is measured, when it can not be."""
+    if file is not None:
+        _require_folder(file)
+    return file
+
+
+def _require_folder(file: Path) -> None:
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise click.BadParameter(f"there is no folder {folder}")
+
+
+def _measuring(command: Any) -> Any:
+    """Give the command the options of what to measure."""
+    above_zero = click.FloatRange(min=0, min_open=True)
+    for declare in (
+        click.option("--seed", type=click.IntRange(min=0), help="Of the random text."),
+        click.option("--rate-under", type=above_zero, metavar="TOKENS_PER_SECOND",
+                     help="A soak ends when a model writes slower."),
+        click.option("--memory-over-mib", type=above_zero, metavar="MIB",
+                     help="A soak ends when a model takes more memory."),
+        click.option("--answer-over", type=above_zero, metavar="SECONDS",
+                     help="A soak ends when an answer takes longer."),
+        click.option("--missions", type=click.IntRange(1, 100_000), metavar="N",
+                     help="How often a soak asks everything."),
+        click.option("--loads/--no-loads", default=None,
+                     help="Measure loads, cold and warm.  [default: with --suite full]"),
+        click.option("--energy", is_flag=True, help="Measure energy, after 5 s of rest."),
+        click.option("--verify", is_flag=True, help="Check that the results can be trusted."),
+        click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
+                     help="Longest answer to a prompt."),
+        click.option("--prompt", "prompts", multiple=True, metavar="TEXT",
+                     help="A prompt to measure with; may be given again."),
+        click.option("--preset", "presets", multiple=True, metavar="NAME",
+                     help="A workload such as pp512+tg128@d2048; may be given again."),
+        click.option("--rounds", type=click.IntRange(1, 1000), metavar="N",
+                     help="How often each is measured."),
+        click.option("--suite", type=click.Choice(SUITES), help="What to measure."),
+    ):  # fmt: skip
+        command = declare(command)
+    return command
+
+
+def _looking(command: Any) -> Any:
+    """Give the command the options of what to look at instead of measuring."""
+    for declare in (
+        click.option("--show", metavar="ID", help="Show a run: its id, `latest` or `latest~1`."),
+        click.option("--list", "listing", is_flag=True, help="List the runs that are kept."),
+        click.option("--recommend", is_flag=True, help="Say which models to take for what."),
+        click.option("--compare", nargs=2, metavar="A B", help="Say what changed from A to B."),
+    ):
+        command = declare(command)
+    return command
+
+
+def _writing(command: Any) -> Any:
+    """Give the command the options of how to write it."""
+    place = click.Path(dir_okay=False, writable=True, path_type=Path)
+    for declare in (
+        url_option,
+        click.option("--output", type=place, callback=_place, metavar="FILE",
+                     help="Write to FILE instead of stdout."),
+        click.option("--benchstat", is_flag=True, help="Write lines for benchstat."),
+        click.option("--csv", is_flag=True, help="Write CSV, a row for each request."),
+        click.option("--html", is_flag=False, flag_value=TO_STDOUT, callback=_page,
+                     metavar="[FILE]", help="Write a page with charts."),
+        click.option("--markdown", is_flag=True, help="Write tables in Markdown."),
+        json_option,
+    ):  # fmt: skip
+        command = declare(command)
+    return command
+
+
+@click.command("bench")
+@click.argument("models", metavar="[MODEL]...", nargs=-1)
+@_measuring
+@_looking
+@_writing
+def bench_command(models: tuple[str, ...], **given: Any) -> None:
+    """Measure each MODEL, or all that are loaded, and keep the results.
+
+    With --compare, --recommend, --list or --show it measures nothing and looks at what was
+    measured before. A run is named by its id, the beginning of it, `latest`, or `latest~1` for
+    the one before.
+
+    Ctrl-C ends the run; what was measured until then is kept, and its id is said.
+
+    The exit code is 1 when no model could be measured, when --verify finds that the results can
+    not be trusted, and when a soak failed.
+    """
+    asked = _asked(models, given)
+    if not run(work(asked, _form(asked, given), given["url"])):
+        raise SystemExit(FAILED)
+
+
+def _asked(models: tuple[str, ...], given: Mapping[str, Any]) -> Asked:
+    actions = [name for name in ACTIONS if given[name]]
+    if not actions:
+        return Measure.of(models, given)
+    if len(actions) > 1:
+        raise click.UsageError("take one of --compare, --recommend, --list and --show")
+    (action,) = actions
+    if Measure.of((), given).body or len(models) > (action == "listing"):
+        raise click.UsageError("what was measured before does not go with what to measure")
+    return History(action, given[action], next(iter(models), None))
+
+
+def _form(asked: Asked, given: Mapping[str, Any]) -> Form:
+    """Return how to write what comes of it."""
+    chosen = [name for name in FORMATS if given[name]]
+    if len(chosen) > 1:
+        raise click.UsageError("take one of --json, --markdown, --html, --csv and --benchstat")
+    name = chosen[0].removeprefix("in_") if chosen else "table"
+    if name not in asked.forms:
+        raise click.UsageError(f"--{name} writes one run; take --json, or nothing")
+    return Form(name, _output(given["html"], given["output"]))
+
+
+def _output(page: str | None, output: Path | None) -> Path | None:
+    if page in (None, TO_STDOUT):
+        return output
+    if output is not None:
+        raise click.UsageError("--html FILE and --output FILE: name one file")
+    _require_folder(Path(page))
+    return Path(page)

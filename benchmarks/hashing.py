@@ -14,7 +14,6 @@ import hashlib
 import http.client
 import json
 import os
-import secrets
 import statistics
 import sys
 import tempfile
@@ -28,11 +27,10 @@ from attrs import define, field
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.models import written
 from benchmarks.serving import ANSWERS_IN_S, Running, serving
 from orac_core import ModelFiles
-from tests.raw_gguf import Raw
 
-MIB = 1 << 20
 ROUNDS = 7
 HASH_SHARE, LAG_MS, HEALTH_MS = 0.9, 50.0, 50.0
 DEMO, LARGE = "orac-robot", "large"
@@ -63,18 +61,6 @@ def main() -> int:
     good = share >= HASH_SHARE and lag <= LAG_MS and p99 <= HEALTH_MS and times > 0
     print("good" if good else "a target is missed")
     return 0 if good else 1
-
-
-def written(path: Path, mib: int) -> Path:
-    """Write a sound GGUF of that size, of random bytes."""
-    path.parent.mkdir()
-    raw = Raw().text("general.architecture", "llama").tensor("a", mib * MIB // 4)
-    header = raw.header()
-    with path.open("wb") as file:
-        file.write(header + bytes(-len(header) % raw.alignment))
-        for _ in range(mib):
-            file.write(secrets.token_bytes(MIB))
-    return path
 
 
 async def hashing(path: Path, mib: int) -> tuple[float, float, float]:

@@ -1,24 +1,19 @@
-"""What it costs to hand a GGUF file over to an Ollama: memory, and the speed of hashing.
+"""How much memory it costs to hand a GGUF file over to an Ollama.
 
 A stand-in for Ollama runs in a process of its own; what is measured is ORAC. Exits with 1 when the
-memory of ORAC rises by more than 16 MiB for a file of any of the sizes, when hashing is slower than
-90 % of a bare `hashlib.file_digest`, or when it keeps the event loop waiting.
+memory of ORAC rises by more than 16 MiB for a file of any of the sizes.
 
     python benchmarks/ollama_upload.py [--mib 64 1024]
 """
 
 import argparse
 import asyncio
-import hashlib
 import os
-import secrets
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
@@ -26,15 +21,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import orac_core
+from benchmarks.models import MIB, written
 from orac_core import LoadRequest
-from orac_core.files import Hashing
 from orac_core.manifest import parse
 from tests.fake_ollama import write_program
-from tests.raw_gguf import Raw
 
-RISE_MIB, HASH_SHARE, LAG_MS = 16.0, 0.9, 50.0
-ROUNDS = 7
-MIB = 1 << 20
+RISE_MIB = 16.0
 
 
 def main() -> int:
@@ -45,26 +37,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         files = [written(Path(folder) / "gguf" / f"m{size}.gguf", size) for size in sizes]
         rises = asyncio.run(uploads(Path(folder), files))
-        share, lag = asyncio.run(hashing(files[-1]))
     for size, rise in zip(sizes, rises, strict=True):
         print(f"upload of {size:5} MiB   memory rises by {rise:5.1f} MiB (allowed {RISE_MIB:g})")
-    print(f"hashing               {share:6.1%} of hashlib.file_digest (at least {HASH_SHARE:.0%})")
-    print(f"longest loop delay    {lag:6.1f} ms while hashing (allowed {LAG_MS:g})")
-    good = max(rises) <= RISE_MIB and share >= HASH_SHARE and lag <= LAG_MS
+    good = max(rises) <= RISE_MIB
     print("good" if good else "a target is missed")
     return 0 if good else 1
-
-
-def written(path: Path, mib: int) -> Path:
-    """Write a sound GGUF of that size, of random bytes."""
-    path.parent.mkdir(exist_ok=True)
-    raw = Raw().text("general.architecture", "llama").tensor("a", mib * MIB // 4)
-    header = raw.header()
-    with path.open("wb") as file:
-        file.write(header + bytes(-len(header) % raw.alignment))
-        for _ in range(mib):
-            file.write(secrets.token_bytes(MIB))
-    return path
 
 
 async def uploads(folder: Path, files: list[Path]) -> list[float]:
@@ -95,40 +72,6 @@ async def reachable(manager: orac_core.ModelManager) -> None:
             return
         await asyncio.sleep(0.1)
     raise SystemExit("the stand-in for Ollama does not answer")
-
-
-async def hashing(path: Path) -> tuple[float, float]:
-    """Return the speed as a share of the bare one, and the longest delay of the loop in ms."""
-    bare: list[float] = []
-    ours: list[float] = []
-    delays: list[float] = []
-    for _ in range(ROUNDS):
-        bare.append(await timed(asyncio.to_thread(digest, path)))
-        watch = asyncio.create_task(lag(delays))
-        ours.append(await timed(asyncio.to_thread(Hashing((path,)).run)))
-        watch.cancel()
-    return statistics.median(bare) / statistics.median(ours), max(delays) * 1000
-
-
-async def timed(work: object) -> float:
-    """Return how long *work* takes, in seconds."""
-    started = time.perf_counter()
-    await work  # type: ignore[misc]
-    return time.perf_counter() - started
-
-
-def digest(path: Path) -> str:
-    """Hash a file as the standard library does."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-async def lag(delays: list[float]) -> None:
-    """Note how late the loop wakes a task that sleeps for 5 ms."""
-    while True:
-        started = time.perf_counter()
-        await asyncio.sleep(0.005)
-        delays.append(time.perf_counter() - started - 0.005)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ os.environ["OLLAMA_HOST"] = "127.0.0.1:1"
 os.environ["ORAC_STATE_DIR"] = tempfile.mkdtemp(prefix="orac-state-")
 atexit.register(shutil.rmtree, os.environ["ORAC_STATE_DIR"], ignore_errors=True)
 
-settings.register_profile("everyday", print_blob=True)
+settings.register_profile("everyday", print_blob=True, deadline=None)
 settings.register_profile("ci", print_blob=True, derandomize=True, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "everyday")
 

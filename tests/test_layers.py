@@ -20,8 +20,9 @@ ONLY_IN = {
     "xllamacpp": {"orac_backends/llamacpp/worker.py"},
 }
 CORE = (
-    *("durations", "errors", "shape", "types", "state_directory", "files", "states", "devices"),
-    *("memory", "pace", "manifest", "kinds", "hookspecs", "plugins", "health", "serving"),
+    *("durations", "errors", "shape", "types", "state_directory", "files", "states", "statistics"),
+    *("events", "blackbox", "devices", "memory", "pace", "doctor", "manifest", "kinds"),
+    *("hookspecs", "plugins", "health", "serving", "benchmark"),
 )
 """The rooms of the core, each importing only those before it."""
 
@@ -135,6 +136,18 @@ def test_importing_the_library_loads_no_http_and_no_numpy():
     code = (
         "import sys, orac_core; "
         "print(*({'aiohttp', 'httpx', 'numpy', 'rich', 'click', 'xllamacpp'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_measuring_and_diagnosing_load_no_numpy_and_no_scipy():
+    code = (
+        "import sys, pkgutil, importlib, orac_core.benchmark, orac_core.doctor; "
+        "rooms = [orac_core.benchmark, orac_core.doctor]; "
+        "[importlib.import_module(it.name) for room in rooms "
+        "for it in pkgutil.walk_packages(room.__path__, room.__name__ + '.')]; "
+        "print(*({'numpy', 'scipy', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -135,7 +136,10 @@ class HttpClient:
     """
 
     server: str
-    _client: httpx.AsyncClient
+    _base: httpx.URL
+    _headers: Mapping[str, str]
+    _transport: httpx.AsyncBaseTransport
+    _connect_s: float
 
     @classmethod
     def open(  # noqa: PLR0913 - named in every call but the first two
@@ -159,28 +163,20 @@ class HttpClient:
             connect_s: Longest time to make a connection, or to wait for a free one.
         """
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # spares httpx reading certificates
-        return cls(
-            server,
-            httpx.AsyncClient(
-                transport=httpx_aiohttp.AiohttpTransport(
-                    client=_session(socket, keep_alive=keep_alive), verify=unused
-                ),
-                base_url=base_url,
-                headers=_ALWAYS | dict(headers or {}),
-                follow_redirects=False,
-                trust_env=False,
-                timeout=httpx.Timeout(None, connect=connect_s, pool=connect_s),
-            ),
+        transport = httpx_aiohttp.AiohttpTransport(
+            client=_session(socket, keep_alive=keep_alive), verify=unused
         )
+        base = httpx.URL(base_url.rstrip("/") + "/")
+        return cls(server, base, _ALWAYS | dict(headers or {}), transport, connect_s)
 
     @property
     def url(self) -> str:
         """What paths are added to."""
-        return str(self._client.base_url)
+        return str(self._base)
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        await self._transport.aclose()
 
     async def request(
         self,
@@ -232,10 +228,9 @@ class HttpClient:
             InvalidRequest: when *json* can not be written as JSON.
         """
         patience_s = max(idle_s, first_s or 0.0)
-        request = self._request(method, path, json, upload)
-        request.extensions["timeout"]["read"] = patience_s
+        request = self._request(method, path, json, upload, patience_s)
         with _translating(self.server, patience_s):
-            response = await self._client.send(request, stream=True)
+            response = await self._transport.handle_async_request(request)
         try:
             yield Stream(response.status_code, self.server, response, idle_s, patience_s)
         finally:
@@ -243,14 +238,30 @@ class HttpClient:
                 await response.aclose()
 
     def _request(
-        self, method: str, path: str, json: object, upload: Upload | None
+        self, method: str, path: str, json: object, upload: Upload | None, read_s: float
     ) -> httpx.Request:
+        headers = dict(self._headers)
+        content: AsyncIterable[bytes] | bytes | None = None
         if upload is not None:
-            headers = {"content-type": _BYTES, "content-length": str(upload.length)}
-            return self._client.build_request(method, path, content=upload.pieces, headers=headers)
-        if json is None:
-            return self._client.build_request(method, path)
-        return self._client.build_request(method, path, content=_encoded(json), headers=_JSON)
+            headers |= {"content-type": _BYTES, "content-length": str(upload.length)}
+            content = upload.pieces
+        elif json is not None:
+            headers |= _JSON
+            content = _encoded(json)
+        limits = {"connect": self._connect_s, "pool": self._connect_s, "read": read_s}
+        return httpx.Request(
+            method,
+            _joined(self._base, path),
+            headers=headers,
+            content=content,
+            extensions={"timeout": limits},
+        )
+
+
+@lru_cache(maxsize=64)
+def _joined(base: httpx.URL, path: str) -> httpx.URL:
+    """Return an address; the same few are asked for again and again, and making one is dear."""
+    return base.join(path.removeprefix("/"))
 
 
 def _session(socket: Path | None, *, keep_alive: bool) -> aiohttp.ClientSession:

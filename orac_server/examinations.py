@@ -35,6 +35,7 @@ class DegradationBody:
     model: Name
     experiment: bool = False
     remedy: bool = False
+    forget: bool = False
     cycles: Annotated[int, Meta(ge=1, le=50)] | None = None
     stream: bool = False
 
@@ -47,6 +48,9 @@ class DegradationBody:
         if self.experiment and self.remedy:
             text = "an experiment and remedies are two things; ask for one after the other"
             raise InvalidRequest(text, {"remedy": "beside `experiment`"})
+        if self.forget and (self.experiment or self.remedy):
+            text = "how fast it was is needed for an experiment and for remedies; forget it alone"
+            raise InvalidRequest(text, {"forget": "beside `experiment` or `remedy`"})
         if self.cycles is not None and not self.experiment:
             text = "`cycles` are those of an experiment; ask for that, too, or leave them out"
             raise InvalidRequest(text, {"cycles": "without `experiment`"})
@@ -61,6 +65,8 @@ async def events(manager: ModelManager, body: DegradationBody) -> AsyncGenerator
     body.check()
     served = await manager.find(body.model)
     found: Json = {}
+    if body.forget:
+        await manager.clinic.forget(f"{served.instance}/{served.info.id}")
     async with aclosing(_news(manager, body, f"{served.instance}/{served.info.id}")) as news:
         async for each in news:
             match each:

@@ -72,6 +72,16 @@ class Clinic:
         _, slot = await self._loaded(name)
         return await self._diagnosed(slot)
 
+    async def forget(self, name: str) -> None:
+        """Forget how fast a model was: what it does from now on is the usual.
+
+        Raises:
+            ModelNotFound: when there is no such model.
+            StateConflict: when it is being examined.
+        """
+        _, slot = await self.found(name)
+        self.fleet.watch.forget(slot, loaded=slot.state is ModelState.READY)
+
     async def examine(self, name: str, cycles: int = CYCLES) -> AsyncGenerator[Examined, None]:
         """Find out by experiment why a model is slow: its diagnosis, each step, the report.
 

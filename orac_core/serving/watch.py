@@ -255,6 +255,14 @@ class Watch:
         now = asyncio.get_running_loop().time()
         return _Left(now, (loaded and loaded.memory_bytes) or 0, available)
 
+    def forget(self, singer: Singer, *, loaded: bool) -> None:
+        """Forget how fast a model was; one that is *loaded* is asked for canaries anew."""
+        witness = self.witness(singer.key)
+        witness.forget()
+        self._kept.put(singer.key, Remembered.of(witness.pace, (), None))
+        if loaded:
+            self.turned(singer, ModelState.READY)
+
     async def _wanted(self, key: Key) -> bool:
         """Return whether one more canary is of use; with the last one, keep the baseline."""
         witness = self.witness(key)

@@ -90,6 +90,13 @@ class Witness:
         self.canaries.clear()
         self.recent.clear()
 
+    def forget(self) -> None:
+        """Forget how fast the model was under the present conditions."""
+        self.pace.forget(self.conditions)
+        self.baseline, self.then, self.diagnosis = (), None, None
+        self.canaries.clear()
+        self.recent.clear()
+
     def answered(self, rate: Rate) -> None:
         """Take note of an answer."""
         self.recent.append(rate)

@@ -27,28 +27,37 @@ class Asked:
         model: The model; None for all that are loaded.
         experiment: Whether to find out by experiment.
         remedy: Whether to try what may help.
+        forget: Whether to forget how fast it was.
         url: The server.
     """
 
     model: str | None
     experiment: bool
     remedy: bool
+    forget: bool
     url: str
 
     def __attrs_post_init__(self) -> None:
-        if self.experiment and self.remedy:
-            raise click.UsageError("take one of --experiment and --remedy")
-        if (self.experiment or self.remedy) and self.model is None:
-            raise click.UsageError("--experiment and --remedy need a MODEL")
+        chosen = self.experiment + self.remedy + self.forget
+        if chosen > 1:
+            raise click.UsageError("take one of --experiment, --remedy and --forget")
+        if chosen and self.model is None:
+            raise click.UsageError("--experiment, --remedy and --forget need a MODEL")
 
     def body(self, model: str) -> Json:
         """Return it for a model, as the HTTP interface wants it."""
-        return {"model": model, "experiment": self.experiment, "remedy": self.remedy}
+        return {
+            "model": model,
+            "experiment": self.experiment,
+            "remedy": self.remedy,
+            "forget": self.forget,
+        }
 
 
 def degradation_options(command: Any) -> Any:
-    """Give a command the options ``--degradation``, ``--experiment`` and ``--remedy``."""
+    """Give a command the option ``--degradation`` and those that belong to it."""
     for name, told in (
+        ("--forget", "With --degradation: forget how fast MODEL was; the present is the usual."),
         ("--remedy", "With --degradation: try what may help, and keep what does."),
         ("--experiment", "With --degradation: find out by loading the model in several ways."),
         ("--degradation", "Say whether MODEL, or any that is loaded, has become slow, and why."),

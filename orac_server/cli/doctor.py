@@ -73,6 +73,7 @@ def doctor_command(  # noqa: PLR0913 - click passes each option by itself
     degradation: bool,
     experiment: bool,
     remedy: bool,
+    forget: bool,
     url: str,
     in_json: bool,
 ) -> None:
@@ -99,12 +100,12 @@ def doctor_command(  # noqa: PLR0913 - click passes each option by itself
     if degradation:
         if in_brief or only_server or within_s or bundled is not None or manifest or models_dir:
             raise click.UsageError(
-                "--degradation goes with --experiment or --remedy, --url, --json"
+                "--degradation goes with --experiment, --remedy or --forget, --url, --json"
             )
-        slow.degradation(slow.Asked(model, experiment, remedy, url), in_json=in_json)
+        slow.degradation(slow.Asked(model, experiment, remedy, forget, url), in_json=in_json)
         return
-    if experiment or remedy:
-        raise click.UsageError("--experiment and --remedy belong to --degradation")
+    if experiment or remedy or forget:
+        raise click.UsageError("--experiment, --remedy and --forget belong to --degradation")
     if in_brief and bundled is not None:
         raise click.UsageError("--bundle does not go with --quick")
     if not in_brief and (only_server or within_s):

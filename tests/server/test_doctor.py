@@ -186,10 +186,20 @@ async def test_what_is_not_there_is_not_found(clinic):
         ({"model": "small", "experiment": True, "cycles": 0}, "cycles"),
         ({"model": "small", "cycles": 3}, "cycles"),
         ({"model": "small", "experiment": True, "remedy": True}, "remedy"),
+        ({"model": "small", "forget": True, "remedy": True}, "forget"),
     ],
 )
 async def test_a_body_that_makes_no_sense_is_refused(clinic, body, path):
     assert path in (await clinic.post(DOCTOR, body)).faults
+
+
+async def test_a_slow_model_whose_usual_speed_is_forgotten_is_slow_no_more(clinic, board):
+    await slow_by_late_memory(clinic, board)
+    await ask(clinic)
+    assert (await diagnosed(clinic))["healthy"] is False
+    found = await diagnosed(clinic, forget=True)
+    assert (found["healthy"], found["baseline_tokens_per_second"]) == (None, None)
+    assert await health(clinic) == []
 
 
 async def test_an_engine_that_does_not_answer_is_told(clinic, board):

@@ -220,6 +220,42 @@ def test_a_model_that_recovers_is_told_once(tmp_path):
     assert [each["verdict"] for each in robot.told("finding")] == ["degraded", "recovered"]
 
 
+def test_a_baseline_of_a_slow_model_that_is_forgotten_gives_way_to_a_new_one(tmp_path):
+    async def slow_from_the_first(manager):
+        robot.engine.slow["fast"] = 4.0
+        await rested(manager)
+        assert baseline(manager).tokens_per_second == USUAL / 4
+
+    async def forgotten(manager):
+        robot.engine.slow["fast"] = 1.0
+        await load(manager)
+        await manager.clinic.forget("fast")
+        assert baseline(manager) is None
+        await asyncio.sleep(60)
+        assert baseline(manager).tokens_per_second == USUAL
+
+    async def later(manager):
+        await load(manager)
+        assert baseline(manager).tokens_per_second == USUAL
+
+    robot = Robot(tmp_path)
+    robot.run(slow_from_the_first)
+    robot.run(forgotten)
+    robot.run(later)
+
+
+def test_a_model_that_is_not_loaded_can_be_forgotten(tmp_path):
+    async def forgotten(manager):
+        await manager.clinic.forget("fast")
+        assert baseline(manager) is None
+        assert robot.engine.asked == asked
+
+    robot = Robot(tmp_path)
+    robot.run(rested)
+    asked = list(robot.engine.asked)
+    robot.run(forgotten)
+
+
 def test_a_damaged_document_is_as_good_as_none(tmp_path):
     async def scene(manager):
         await rested(manager)

@@ -66,6 +66,12 @@ async def test_a_model_that_is_as_fast_as_it_was_is_well(asked):
     assert line.startswith("✓ fake/small: it is as fast as it was: 37.0 tokens/s where it had 37.0")
 
 
+async def test_a_model_whose_usual_speed_is_forgotten_has_nothing_to_compare_with(asked, service):
+    done = await asked("small", "--forget")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "there is nothing to compare with" in done.stdout
+
+
 async def test_a_slow_model_is_told_with_causes_numbers_and_what_to_do(asked, service, board):
     await slow(service, board, cache=TOTAL - SIZE // 2)
     done = await asked("small")
@@ -159,6 +165,9 @@ async def test_where_nothing_can_be_tried_that_is_said(asked):
     [
         ("--degradation", "--experiment"),
         ("m", "--degradation", "--experiment", "--remedy"),
+        ("m", "--degradation", "--forget", "--remedy"),
+        ("--degradation", "--forget"),
+        ("m", "--forget"),
         ("m", "--experiment"),
         ("m", "--degradation", "--quick"),
         ("m", "--degradation", "--models-dir", "."),

@@ -4,6 +4,7 @@ from .benchmarks import Benchmarks
 from .compare import Comparison, compare
 from .history import History
 from .meter import Meter, NoMeter
+from .progress import Progress
 from .recommend import Recommendation, recommend
 from .request import (
     LONGEST_PROMPT,
@@ -16,7 +17,7 @@ from .request import (
     Goals,
     Limit,
 )
-from .results import Progress, Report, Result, Sample, Verification, Workload
+from .results import Report, Result, Sample, Verification, Workload
 from .run import Runner
 from .store import Entry
 

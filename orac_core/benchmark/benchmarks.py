@@ -14,10 +14,11 @@ from ..manifest import BenchmarkSettings
 from ..serving import ModelManager
 from .compare import Comparison, compare
 from .history import History
+from .progress import Progress
 from .quality import Measurement, TaskSet, built_in, read_folder
 from .recommend import Recommendation, recommend
 from .request import BenchmarkRequest
-from .results import Progress, Report
+from .results import Report
 from .run import Runner
 from .sampled import SampledMeter
 from .store import LATEST, Entry

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from .progress import Progress
 from .questions import Questions, random_text
-from .results import Progress, Sample
+from .results import Sample
 from .session import Bench, Session
 
 CANARIES = 5

@@ -9,7 +9,7 @@ from ..errors import OracError
 from ..types import GenerateOptions, GenerateRequest, Message
 from .canaries import canaries
 from .meter import MeasuresQuality
-from .results import Progress
+from .progress import Progress
 from .session import Bench, Session
 from .soak import Mission, broken
 from .warmup import warm_up

@@ -11,7 +11,8 @@ from ..errors import ModelFileInvalid, OracError
 from ..files.parts import PartName
 from ..files.residency import give_back, resident_ratio
 from ..types import Loaded, LoadedInfo, LoadRequest
-from .results import LoadTime, Progress
+from .progress import Progress
+from .results import LoadTime
 from .session import Bench, Session
 
 COLD_RATIO = 0.05

@@ -6,7 +6,8 @@ from typing import Any, Literal, Protocol, Self
 from attrs import frozen
 
 from ..types import Message
-from .results import Energy, EnergyUse, Progress, Quality
+from .progress import Progress
+from .results import Energy, EnergyUse, Quality
 
 Ask = Callable[[Sequence[Message], Literal["json"] | Mapping[str, Any] | None, int], Awaitable[str]]
 """Asks the model under test: messages, format, most tokens; returns the text of the answer."""

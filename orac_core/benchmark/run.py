@@ -18,8 +18,9 @@ from .course import course
 from .loading import all_at_once, identified, ready
 from .measure import Client, Stopwatch
 from .meter import MeasuresQuality, Meter, NoMeter
+from .progress import Progress
 from .request import BenchmarkRequest
-from .results import Progress, Report, Subject, Verification
+from .results import Report, Subject, Verification
 from .session import Bench, Session, subject
 from .soak import soak
 from .summarise import ranked

@@ -11,6 +11,7 @@ from ..serving import ModelManager
 from ..types import LoadedInfo, ModelState, ServedModel
 from .measure import Client, Label, Taken
 from .meter import Meter
+from .progress import Progress
 from .questions import Questions, questions
 from .request import BenchmarkRequest
 from .results import (
@@ -18,7 +19,6 @@ from .results import (
     LoadTime,
     Measured,
     MemoryUse,
-    Progress,
     Quality,
     Result,
     Sample,

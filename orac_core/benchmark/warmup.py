@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from statistics import fmean
 
+from .progress import Progress
 from .questions import Questions, random_text
-from .results import Progress, Sample, Workload
+from .results import Sample, Workload
 from .session import Bench, Session
 from .summarise import rates
 

@@ -7,7 +7,8 @@ from attrs import define, field
 
 from ...errors import OracError, ShuttingDown
 from ...types import Message
-from ..results import Progress, Quality
+from ..progress import Progress
+from ..results import Quality
 from .outcome import Outcome
 from .parts import WEIGHTS
 from .scoring import scored

@@ -20,8 +20,9 @@ from orac_core import (
     Usage,
     hookimpl,
 )
+from orac_core.benchmark.progress import Progress
 from orac_core.benchmark.request import BenchmarkRequest
-from orac_core.benchmark.results import Progress, Report, Sample
+from orac_core.benchmark.results import Report, Sample
 from orac_core.benchmark.run import Runner
 from orac_core.manifest import parse
 from tests.scripted import ScriptedBackend, ScriptedSettings, plugins

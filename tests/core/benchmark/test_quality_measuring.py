@@ -7,8 +7,8 @@ import pytest
 
 import orac_core
 from orac_core import BackendError, GenerateOptions, GenerateRequest, ShuttingDown
+from orac_core.benchmark.progress import Progress
 from orac_core.benchmark.quality import WEIGHTS, Measurement, built_in, measure
-from orac_core.benchmark.results import Progress
 from tests.waiting import until
 
 DEMO = Path(__file__).parents[3] / "orac_server" / "demo"

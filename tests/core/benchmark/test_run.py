@@ -13,8 +13,9 @@ from orac_core import (
     Message,
     StateConflict,
 )
+from orac_core.benchmark.progress import Progress
 from orac_core.benchmark.request import Goals, Limit
-from orac_core.benchmark.results import Energy, EnergyUse, Progress, Quality, Report
+from orac_core.benchmark.results import Energy, EnergyUse, Quality, Report
 from tests.core.benchmark.bench import (
     GIB,
     WALL,

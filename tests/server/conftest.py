@@ -4,13 +4,27 @@ import psutil
 import pytest
 
 import orac_core
+from orac_core.doctor import patient
 from orac_core.manifest import parse
 from tests.scripted import ScriptedBackend, ScriptedSensors, plugins
 from tests.server.serving import service as serving
+from tests.server.slow_board import SlowBoard
 from tests.tiny_models import write, write_all
 
 GIB = 1 << 30
 SCRIPTED = {"backends": {"fake": {"kind": "scripted"}}}
+
+
+@pytest.fixture
+def memory_is_back_at_once(monkeypatch):
+    """Let the doctor wait for memory that does not change no longer than it has to."""
+    monkeypatch.setattr(patient, "BACK_S", 0.02)
+    monkeypatch.setattr(patient, "LOOK_S", 0.005)
+
+
+@pytest.fixture
+def board():
+    return SlowBoard()
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import random
 import pytest
 
 from orac_core import Rates
-from orac_core.doctor import patient
 from orac_core.serving.canaries import TOKENS
-from tests.server.slow_board import GIB, SIZE, TOTAL, USUAL, BoardSensors, SlowBoard
+from tests.server.slow_board import GIB, SIZE, TOTAL, USUAL, BoardSensors
 from tests.waiting import until
 
 DOCTOR = "/v1/doctor/degradation"
@@ -23,16 +22,7 @@ LOOKED_AT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Memory that does not change is back at once."""
-    monkeypatch.setattr(patient, "BACK_S", 0.02)
-    monkeypatch.setattr(patient, "LOOK_S", 0.005)
-
-
-@pytest.fixture
-def board():
-    return SlowBoard()
+pytestmark = pytest.mark.usefixtures("memory_is_back_at_once")
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Each described board, read by everything that reads."""
 
-import sys
-from types import SimpleNamespace
-
 import pytest
 from attrs import asdict
 
@@ -10,20 +7,9 @@ from orac_core.devices import Limits, Power, Sensors
 from orac_core.devices.jetson import Jtop
 from tests.core.devices.boards import DESCRIBED, build, described
 from tests.core.devices.test_hostile import assert_sane
-from tests.core.devices.test_jetson import JtopException, fresh
+from tests.core.devices.test_jetson import JtopException
 
-
-@pytest.fixture(autouse=True)
-def nothing_of_this_machine(monkeypatch):
-    for name in ("jtop", "pynvml"):
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.fixture
-def jtop(monkeypatch):
-    fake = fresh()
-    monkeypatch.setitem(sys.modules, "jtop", SimpleNamespace(jtop=fake))
-    return fake
+pytestmark = pytest.mark.usefixtures("nothing_of_this_machine")
 
 
 @pytest.fixture

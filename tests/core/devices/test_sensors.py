@@ -4,31 +4,20 @@ import asyncio
 import subprocess
 import sys
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 from orac_core.devices import Machine, Memory, Sensors
 from tests.core.devices import boards
 from tests.core.devices.boards import build
-from tests.core.devices.test_jetson import JtopException, fresh, orin
+from tests.core.devices.test_jetson import JtopException, orin
 from tests.core.devices.test_nvidia import NOT_SUPPORTED, RTX, FakeNvml, NVMLError
 from tests.waiting import until
 
 KB = 1024
 
 
-@pytest.fixture(autouse=True)
-def nothing_of_this_machine(monkeypatch):
-    for name in ("jtop", "pynvml"):
-        monkeypatch.setitem(sys.modules, name, None)
-
-
-@pytest.fixture
-def jtop(monkeypatch):
-    fake = fresh()
-    monkeypatch.setitem(sys.modules, "jtop", SimpleNamespace(jtop=fake))
-    return fake
+pytestmark = pytest.mark.usefixtures("nothing_of_this_machine")
 
 
 @pytest.fixture

@@ -5,25 +5,15 @@ import json
 
 import pytest
 
-from orac_core.doctor import patient
 from tests import tiny_models
 from tests.processes import orac_here
-from tests.server.slow_board import SIZE, TOTAL, BoardSensors, SlowBoard
+from tests.server.slow_board import SIZE, TOTAL, BoardSensors
 
 MANIFEST = {"backends": {"fake": {"kind": "scripted"}}, "models": {"canaries": False}}
 TINY = "tiny-qwen3-0.6b"
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """Memory that does not change is back at once."""
-    monkeypatch.setattr(patient, "BACK_S", 0.02)
-    monkeypatch.setattr(patient, "LOOK_S", 0.005)
-
-
-@pytest.fixture
-def board():
-    return SlowBoard()
+pytestmark = pytest.mark.usefixtures("memory_is_back_at_once")
 
 
 @pytest.fixture

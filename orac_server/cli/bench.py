@@ -1,6 +1,7 @@
 """``orac bench``: measure models, and look at what was measured before."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ from .benchmarks import Asked, History, Measure, work
 from .options import json_option, url_option
 from .running import FAILED, run
 from .written import Form
+
+Option = Callable[[Any], Any]
+"""Gives a command an option."""
 
 SUITES = ("latency", "quality", "full", "soak")
 ACTIONS = ("compare", "recommend", "listing", "show")
@@ -39,72 +43,71 @@ def _require_folder(file: Path) -> None:
         raise click.BadParameter(f"there is no folder {folder}")
 
 
-def _measuring(command: Any) -> Any:
-    """Give the command the options of what to measure."""
-    above_zero = click.FloatRange(min=0, min_open=True)
-    for declare in (
-        click.option("--seed", type=click.IntRange(min=0), help="Of the random text."),
-        click.option("--rate-under", type=above_zero, metavar="TOKENS_PER_SECOND",
-                     help="A soak ends when a model writes slower."),
-        click.option("--memory-over-mib", type=above_zero, metavar="MIB",
-                     help="A soak ends when a model takes more memory."),
-        click.option("--answer-over", type=above_zero, metavar="SECONDS",
-                     help="A soak ends when an answer takes longer."),
-        click.option("--missions", type=click.IntRange(1, 100_000), metavar="N",
-                     help="How often a soak asks everything."),
-        click.option("--loads/--no-loads", default=None,
-                     help="Measure loads, cold and warm.  [default: with --suite full]"),
-        click.option("--energy", is_flag=True, help="Measure energy, after 5 s of rest."),
-        click.option("--verify", is_flag=True, help="Check that the results can be trusted."),
-        click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
-                     help="Longest answer to a prompt."),
-        click.option("--prompt", "prompts", multiple=True, metavar="TEXT",
-                     help="A prompt to measure with; may be given again."),
-        click.option("--preset", "presets", multiple=True, metavar="NAME",
-                     help="A workload such as pp512+tg128@d2048; may be given again."),
-        click.option("--rounds", type=click.IntRange(1, 1000), metavar="N",
-                     help="How often each is measured."),
-        click.option("--suite", type=click.Choice(SUITES), help="What to measure."),
-    ):  # fmt: skip
-        command = declare(command)
-    return command
+ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
+WRITABLE = click.Path(dir_okay=False, writable=True, path_type=Path)
+
+MEASURING: tuple[Option, ...] = (
+    click.option("--seed", type=click.IntRange(min=0), help="Of the random text."),
+    click.option("--rate-under", type=ABOVE_ZERO, metavar="TOKENS_PER_SECOND",
+                 help="A soak ends when a model writes slower."),
+    click.option("--memory-over-mib", type=ABOVE_ZERO, metavar="MIB",
+                 help="A soak ends when a model takes more memory."),
+    click.option("--answer-over", type=ABOVE_ZERO, metavar="SECONDS",
+                 help="A soak ends when an answer takes longer."),
+    click.option("--missions", type=click.IntRange(1, 100_000), metavar="N",
+                 help="How often a soak asks everything."),
+    click.option("--loads/--no-loads", default=None,
+                 help="Measure loads, cold and warm.  [default: with --suite full]"),
+    click.option("--energy", is_flag=True, help="Measure energy, after 5 s of rest."),
+    click.option("--verify", is_flag=True, help="Check that the results can be trusted."),
+    click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
+                 help="Longest answer to a prompt."),
+    click.option("--prompt", "prompts", multiple=True, metavar="TEXT",
+                 help="A prompt to measure with; may be given again."),
+    click.option("--preset", "presets", multiple=True, metavar="NAME",
+                 help="A workload such as pp512+tg128@d2048; may be given again."),
+    click.option("--rounds", type=click.IntRange(1, 1000), metavar="N",
+                 help="How often each is measured."),
+    click.option("--suite", type=click.Choice(SUITES), help="What to measure."),
+)  # fmt: skip
+"""What to measure; the last one is the first in the help."""
+
+LOOKING: tuple[Option, ...] = (
+    click.option("--show", metavar="ID", help="Show a run: its id, `latest` or `latest~1`."),
+    click.option("--list", "listing", is_flag=True, help="List the runs that are kept."),
+    click.option("--recommend", is_flag=True, help="Say which models to take for what."),
+    click.option("--compare", nargs=2, metavar="A B", help="Say what changed from A to B."),
+)
+"""What to look at instead of measuring."""
+
+WRITING: tuple[Option, ...] = (
+    url_option,
+    click.option("--output", type=WRITABLE, callback=_place, metavar="FILE",
+                 help="Write to FILE instead of stdout."),
+    click.option("--benchstat", is_flag=True, help="Write lines for benchstat."),
+    click.option("--csv", is_flag=True, help="Write CSV, a row for each request."),
+    click.option("--html", is_flag=False, flag_value=TO_STDOUT, callback=_page,
+                 metavar="[FILE]", help="Write a page with charts."),
+    click.option("--markdown", is_flag=True, help="Write tables in Markdown."),
+    json_option,
+)  # fmt: skip
+"""How to write it."""
 
 
-def _looking(command: Any) -> Any:
-    """Give the command the options of what to look at instead of measuring."""
-    for declare in (
-        click.option("--show", metavar="ID", help="Show a run: its id, `latest` or `latest~1`."),
-        click.option("--list", "listing", is_flag=True, help="List the runs that are kept."),
-        click.option("--recommend", is_flag=True, help="Say which models to take for what."),
-        click.option("--compare", nargs=2, metavar="A B", help="Say what changed from A to B."),
-    ):
-        command = declare(command)
-    return command
+def _with(options: Sequence[Option]) -> Option:
+    """Return what gives a command those options."""
 
+    def declared(command: Any) -> Any:
+        return reduce(lambda done, option: option(done), options, command)
 
-def _writing(command: Any) -> Any:
-    """Give the command the options of how to write it."""
-    place = click.Path(dir_okay=False, writable=True, path_type=Path)
-    for declare in (
-        url_option,
-        click.option("--output", type=place, callback=_place, metavar="FILE",
-                     help="Write to FILE instead of stdout."),
-        click.option("--benchstat", is_flag=True, help="Write lines for benchstat."),
-        click.option("--csv", is_flag=True, help="Write CSV, a row for each request."),
-        click.option("--html", is_flag=False, flag_value=TO_STDOUT, callback=_page,
-                     metavar="[FILE]", help="Write a page with charts."),
-        click.option("--markdown", is_flag=True, help="Write tables in Markdown."),
-        json_option,
-    ):  # fmt: skip
-        command = declare(command)
-    return command
+    return declared
 
 
 @click.command("bench")
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@_measuring
-@_looking
-@_writing
+@_with(MEASURING)
+@_with(LOOKING)
+@_with(WRITING)
 def bench_command(models: tuple[str, ...], **given: Any) -> None:
     """Measure each MODEL, or all that are loaded, and keep the results.
 

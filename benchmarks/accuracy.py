@@ -16,6 +16,7 @@ from contextlib import aclosing
 from pathlib import Path
 from statistics import median
 
+import uvloop
 from attrs import frozen
 from rich.console import Console
 from rich.table import Table
@@ -65,7 +66,8 @@ def main() -> int:
     parser.add_argument("--models-dir", type=Path, default=DEMO)
     parser.add_argument("--model", default="orac-robot")
     given = parser.parse_args()
-    report = asyncio.run(measured(given.models_dir, given.model, given.rounds))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as `orac serve` does
+        report = runner.run(measured(given.models_dir, given.model, given.rounds))
     rows = [row(report.samples, name) for name in sorted({*names(report)})]
     Console(width=110).print(table(rows))
     good = bool(rows) and all(each.good for each in rows)

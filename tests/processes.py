@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from attrs import define
 from click.testing import CliRunner
 
@@ -27,6 +28,14 @@ class Serving:
     process: subprocess.Popen[str]
     url: str
     announced: dict[str, Any]
+
+
+def lives(process: psutil.Process) -> bool:
+    """Whether it still has anything: one that has ended waits as a zombie for its next parent."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def orac(*arguments: object, given: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.fake_ollama import write_program
-from tests.processes import orac, serving
+from tests.processes import lives, orac, serving
 from tests.tiny_models import write
 from tests.waiting import until
 
@@ -82,7 +82,7 @@ async def test_orac_killed_leaves_neither_ollama_nor_its_runners(manifest):
         below = psutil.Process(server.process.pid).children(recursive=True)
         assert len(below) >= 3
         server.process.kill()
-        await until(lambda: not any(each.is_running() for each in below), within_s=20)
+        await until(lambda: not any(lives(each) for each in below), within_s=20)
 
 
 def test_a_program_that_is_not_there_is_told_and_forbids_a_strict_start(manifest):

@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from tests.fake_ollama import write_program
-from tests.processes import serving
+from tests.processes import lives, serving
 from tests.tiny_models import write
 from tests.waiting import until
 
@@ -71,7 +71,7 @@ async def answered(method, url, **options):
 
 
 async def gone(processes):
-    await until(lambda: not any(each.is_running() for each in processes))
+    await until(lambda: not any(lives(each) for each in processes))
 
 
 async def test_p73_killed_at_twenty_moments_it_always_starts_and_knows_what_is_true(

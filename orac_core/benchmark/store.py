@@ -147,16 +147,7 @@ class Store:
     def list(
         self, limit: int = 50, model: str | None = None, before: str | None = None
     ) -> tuple[Entry, ...]:
-        """Return the newest ones, newest first.
-
-        Args:
-            limit: How many at most.
-            model: Only those of a model: ``instance/model``, the model's id alone or its sha256.
-            before: Only those kept before this one, which is named as for `get`.
-
-        Raises:
-            BenchmarkNotFound: there is no *before*, or more than one.
-        """
+        """Return the newest ones, as `History.list` does; raises BenchmarkNotFound as that."""
 
         def entries(connection: sqlite3.Connection) -> tuple[Entry, ...]:
             start = None if before is None else _id(connection, before)

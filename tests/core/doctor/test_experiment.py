@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from orac_core.doctor import patient
 from orac_core.doctor.causes import Cause
 from orac_core.doctor.experiment import Doing, Experiment, Report
 from orac_core.doctor.patient import Standing
@@ -14,23 +13,7 @@ from orac_core.doctor.step import Step, Trial
 from tests.core.doctor.scripted_bench import ScriptedBench, baseline
 from tests.simulation import loop
 
-
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch):
-    """A script has no pages in the cache; its file tells that they were given back."""
-
-    def give_back(files):
-        for path in files:
-            path.write_text("given back")
-
-    monkeypatch.setattr(patient, "give_back", give_back)
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "model.gguf"
-    path.write_text("cached")
-    return path
+pytestmark = pytest.mark.usefixtures("given_back_cache")
 
 
 def carried_out(bench: ScriptedBench, *, known: bool = True, **options) -> Report:

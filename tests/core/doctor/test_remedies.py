@@ -5,28 +5,13 @@ from contextlib import aclosing
 
 import pytest
 
-from orac_core.doctor import patient
 from orac_core.doctor.causes import Cause, finding
 from orac_core.doctor.patient import Standing
 from orac_core.doctor.remedies import Attempt, Outcome, Remedies, attempts_for
 from tests.core.doctor.scripted_bench import ScriptedBench, baseline
 from tests.simulation import loop
 
-
-@pytest.fixture(autouse=True)
-def _cache(monkeypatch):
-    def give_back(files):
-        for path in files:
-            path.write_text("given back")
-
-    monkeypatch.setattr(patient, "give_back", give_back)
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "model.gguf"
-    path.write_text("cached")
-    return path
+pytestmark = pytest.mark.usefixtures("given_back_cache")
 
 
 def tried(bench: ScriptedBench, *suspected: Cause, known: bool = True, **options) -> Outcome:

@@ -30,6 +30,18 @@ def duration_s(text: str) -> float:
     return sign * sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
+def limit_s(value: str | float) -> float:
+    """Return how many seconds a limit is: *value* is seconds, or a text as `duration_s` takes it.
+
+    Raises:
+        ValueError: when it is neither, below 0, or without end.
+    """
+    found = duration_s(value) if isinstance(value, str) else float(value)
+    if not 0 <= found <= LONGEST_S:
+        raise ValueError(f"{value!r} is no span of time; write it like 30s, 1h30m or 90")
+    return found
+
+
 def keep_alive(value: str | float) -> float:
     """Return how many seconds a model stays loaded without being used; infinity for ever.
 

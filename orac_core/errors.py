@@ -6,11 +6,13 @@ Every error says what is wrong and what to do about it, and keeps its cause::
     ├── ConfigurationError      a manifest, a setting or an environment variable is wrong
     ├── PluginError             a plugin breaks the contract of a backend
     ├── InvalidRequest          what was asked makes no sense; asking again will not help
+    │   └── PromptTooLong       prompt and answer do not fit into the model's context
     ├── ModelNotFound           no file and no engine has a model of that name
     ├── ModelFileInvalid        the model's file is there and cannot be used
     ├── BenchmarkNotFound       no benchmark that is kept has that id
     ├── StateConflict           the model is in a state that does not allow this
     ├── QueueFull               too many are waiting for this model already
+    │   └── TooManyStreams      this client has too many streams open
     ├── DeadlineExceeded        it took longer than was allowed
     ├── ShuttingDown            ORAC is stopping
     └── BackendError            the engine failed
@@ -58,6 +60,10 @@ class InvalidRequest(OracError):
     def __init__(self, message: str, details: Mapping[str, str] | None = None) -> None:
         self.details = dict(details or {})
         super().__init__(message)
+
+
+class PromptTooLong(InvalidRequest):
+    """The prompt does not fit into the model's context; nothing of it is ever left out instead."""
 
 
 class ModelNotFound(OracError):
@@ -108,6 +114,10 @@ class QueueFull(OracError):
         super().__init__(message)
 
 
+class TooManyStreams(QueueFull):
+    """This client has so many streams open that it gets no further one."""
+
+
 class DeadlineExceeded(OracError):
     """It took longer than was allowed."""
 
@@ -115,7 +125,9 @@ class DeadlineExceeded(OracError):
 class ShuttingDown(OracError):
     """ORAC is stopping and takes no new work."""
 
-    retry_after_s = 5.0
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
 
 
 class BackendError(OracError):
@@ -135,8 +147,6 @@ class BackendError(OracError):
 class BackendUnavailable(BackendError):
     """The engine cannot be reached, or has died."""
 
-    retry_after_s = 2.0
-
 
 class InsufficientMemory(BackendError):
     """The model does not fit into the memory that is free.
@@ -145,8 +155,6 @@ class InsufficientMemory(BackendError):
         needed_bytes: Memory that it would take, as far as that is known.
         available_bytes: Memory that was there for it, as far as that is known.
     """
-
-    retry_after_s = 10.0
 
     def __init__(
         self,

@@ -52,18 +52,24 @@ class Events:
 
     wall: Callable[[], float] = time.time
     _listeners: list[Listener] = field(factory=list, init=False)
+    _choosy: list[tuple[Listener, Container[str]]] = field(factory=list, init=False)
 
     @property
     def heard(self) -> bool:
-        """Whether anybody listens; what is dear to make need not be made otherwise."""
+        """Whether anybody listens to all; what is dear to make need not be made otherwise."""
         return bool(self._listeners)
+
+    def hears(self, kind: Kind) -> bool:
+        """Whether anybody listens to events of that kind."""
+        return self.heard or any(kind in kinds for _, kinds in self._choosy)
 
     def publish(self, kind: Kind, **data: Any) -> None:
         """Tell everybody who listens that something happened."""
-        if not self._listeners:
+        listeners = [*self._listeners, *(who for who, kinds in self._choosy if kind in kinds)]
+        if not listeners:
             return
         event = Event(kind, self.wall(), data)
-        for listener in tuple(self._listeners):
+        for listener in listeners:
             listener(event)
 
     @contextmanager
@@ -74,6 +80,16 @@ class Events:
             yield
         finally:
             self._listeners.remove(listener)
+
+    @contextmanager
+    def listening_to(self, kinds: Container[str], listener: Listener) -> Iterator[None]:
+        """Call *listener* with each event of those *kinds*; it must neither block nor raise."""
+        entry = listener, kinds
+        self._choosy.append(entry)
+        try:
+            yield
+        finally:
+            self._choosy.remove(entry)
 
     @contextmanager
     def inbox(self, room: int = ROOM, kinds: Container[str] | None = None) -> Iterator["Inbox"]:

@@ -27,19 +27,9 @@ from collections.abc import AsyncGenerator, Awaitable, Iterable
 
 import pluggy
 
+from .conversation import Chunk, Embeddings, EmbedRequest, GenerateRequest
 from .kinds import BackendKind
-from .types import (
-    Chunk,
-    Embeddings,
-    EmbedRequest,
-    GenerateRequest,
-    InstanceHealth,
-    LoadProgress,
-    LoadRequest,
-    ModelInfo,
-    PullProgress,
-    PullRequest,
-)
+from .types import InstanceHealth, LoadProgress, LoadRequest, ModelInfo, PullProgress, PullRequest
 
 PROJECT = "orac"
 """Name of the entry-point group, and of the project in pluggy."""

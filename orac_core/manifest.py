@@ -19,7 +19,7 @@ from cattrs.cols import (
 )
 from cattrs.errors import BaseValidationError, ForbiddenExtraKeysError
 
-from .durations import keep_alive
+from .durations import keep_alive, limit_s
 from .errors import ConfigurationError
 
 MAX_BYTES = 1024 * 1024
@@ -32,6 +32,10 @@ DEFAULT_PLACES = (Path("orac.toml"), Path("configs/llm_models.json"))
 def _a_span_of_time(_: object, __: "Attribute[Any]", value: str | float | None) -> None:
     if value is not None:
         keep_alive(value)
+
+
+def _a_limit(_: object, __: "Attribute[Any]", value: str | float) -> None:
+    limit_s(value)
 
 
 def _above_zero(_: object, attribute: "Attribute[Any]", value: float | None) -> None:
@@ -49,6 +53,16 @@ class ServerSettings:
         max_concurrency: Answers at once for each model.
         max_queue: Requests that may wait for a model beyond those.
         strict_start: Do not start when something that is required is not usable.
+        auth: Whether a token is needed on any address but those of loopback.
+        allowed_hosts: Names that clients may call this machine by, beside those of loopback and
+            the address that is listened on.
+        allowed_origins: Where the pages of browsers may come from that use ORAC, beside its own:
+            ``https://robots.example``.
+        max_body_bytes: Longest body of a request, once it is decompressed.
+        max_prompt_chars: Characters that all messages of a request may have together.
+        max_streams: Streams that one client may have open.
+        deadline: Longest time for an answer that names no deadline of its own.
+        drain: Time that running answers get to end when ORAC stops.
     """
 
     host: str = "127.0.0.1"
@@ -56,6 +70,14 @@ class ServerSettings:
     max_concurrency: int = field(default=8, validator=[ge(1), le(1024)])
     max_queue: int = field(default=64, validator=[ge(0), le(100_000)])
     strict_start: bool = False
+    auth: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    max_body_bytes: int = field(default=1 << 20, validator=[ge(1024), le(1 << 30)])
+    max_prompt_chars: int = field(default=1 << 20, validator=[ge(1), le(1 << 30)])
+    max_streams: int = field(default=64, validator=[ge(1), le(100_000)])
+    deadline: str | float = field(default="30m", validator=_a_limit)
+    drain: str | float = field(default="30s", validator=_a_limit)
 
 
 @frozen

@@ -6,8 +6,8 @@ backend and the wrappers of all plugins: a wrapper written once wraps every inst
 can reach the wrong one.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isawaitable
 from typing import Any, TypeVar
@@ -16,21 +16,11 @@ import pluggy
 from attrs import define, field, frozen
 
 from . import hookspecs
+from .conversation import Chunk, Embeddings, EmbedRequest, GenerateRequest
 from .errors import BackendError, InvalidRequest, OracError, PluginError
 from .hookspecs import PROJECT
 from .kinds import BackendKind, Host
-from .types import (
-    Chunk,
-    Embeddings,
-    EmbedRequest,
-    GenerateRequest,
-    InstanceHealth,
-    LoadProgress,
-    LoadRequest,
-    ModelInfo,
-    PullProgress,
-    PullRequest,
-)
+from .types import InstanceHealth, LoadProgress, LoadRequest, ModelInfo, PullProgress, PullRequest
 
 REQUIRED = ("models", "load", "unload", "generate", "health")
 """The hooks that every backend implements."""
@@ -195,14 +185,17 @@ class Instance:
                 after it.
         """
         done = False
-        async with aclosing(self._stream("generate", Chunk, request)) as stream:
-            async for chunk in stream:
-                if done:
-                    raise self._broke("the stream went on after its last chunk")
-                done = chunk.done
-                yield chunk
-        if not done:
-            raise self._broke("the stream broke off before the answer was done")
+        with self._translating("generate"):
+            async with aclosing(self._opened("generate", request)) as stream:
+                async for chunk in stream:
+                    if not isinstance(chunk, Chunk):
+                        raise self._yielded("generate", Chunk, chunk)
+                    if done:
+                        raise self._broke("the stream went on after its last chunk")
+                    done = chunk.done
+                    yield chunk
+            if not done:
+                raise self._broke("the stream broke off before the answer was done")
 
     async def embed(self, request: EmbedRequest) -> Embeddings:
         """Turn texts into vectors; see ``hookspecs.embed``.
@@ -248,29 +241,45 @@ class Instance:
         self, operation: str, item: type[T], request: object
     ) -> AsyncGenerator[T, None]:
         with self._translating(operation):
-            stream = getattr(self._hook, operation)(instance=self.name, request=request)
-            if not isinstance(stream, AsyncGenerator):
-                raise PluginError(
-                    f"{self.name}: {operation} must be an async generator (`async def` with "
-                    f"`yield`); it returned {type(stream).__name__}",
-                )
-            async with aclosing(stream):
+            async with aclosing(self._opened(operation, request)) as stream:
                 async for value in stream:
                     if not isinstance(value, item):
-                        raise PluginError(
-                            f"{self.name}: {operation} must yield {item.__name__}, "
-                            f"not {type(value).__name__}",
-                        )
+                        raise self._yielded(operation, item, value)
                     yield value
 
-    @contextmanager
-    def _translating(self, operation: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:
-            translated = _translated(error, self.name, operation)
-            if translated is error:
-                raise
+    def _opened(self, operation: str, request: object) -> AsyncGenerator[Any, None]:
+        stream = getattr(self._hook, operation)(instance=self.name, request=request)
+        if isinstance(stream, AsyncGenerator):
+            return stream
+        raise PluginError(
+            f"{self.name}: {operation} must be an async generator (`async def` with "
+            f"`yield`); it returned {type(stream).__name__}",
+        )
+
+    def _yielded(self, operation: str, item: type, value: object) -> PluginError:
+        return PluginError(
+            f"{self.name}: {operation} must yield {item.__name__}, not {type(value).__name__}",
+        )
+
+    def _translating(self, operation: str) -> "_Translating":
+        return _Translating(self.name, operation)
+
+
+@frozen
+class _Translating:
+    """Makes an error of ORAC's of what goes wrong within."""
+
+    instance: str
+    operation: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception):
+            return
+        translated = _translated(error, self.instance, self.operation)
+        if translated is not error:
             raise translated from error
 
 

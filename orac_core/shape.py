@@ -34,6 +34,7 @@ _FACTS = (
     "attention.sliding_window",
     "attention.sliding_window_pattern",
     "attention.shared_kv_layers",
+    "pooling_type",
     "ssm.conv_kernel",
     "ssm.inner_size",
     "ssm.state_size",
@@ -55,8 +56,49 @@ _UNGATED = frozenset(
     {"bloom", "codeshell", "falcon", "gpt2", "gptj", "gptneox", "mpt", "phi2", "starcoder"}
     | {"starcoder2"}
 )
+# They read a text as a whole, remember nothing of it, and continue none (``create_memory``).
+ENCODERS = frozenset(
+    {
+        "bert",
+        "eurobert",
+        "gemma-embedding",
+        "jina-bert-v2",
+        "jina-bert-v3",
+        "modern-bert",
+        "neo-bert",
+        "nomic-bert",
+        "nomic-bert-moe",
+    }
+)
+"""Architectures that turn a text into a vector, and continue no text."""
+
+_POOLINGS = {1: "mean", 2: "cls", 3: "last", 4: "rank"}  # llama_pooling_type
+_BATCH = 512
+_SMALL_BATCH = 128
+
 _PATTERN = "attention.sliding_window_pattern"
 _F32 = 4
+
+
+def pooling_of(architecture: str | None, number: int | None) -> str | None:
+    """Return how a model makes one vector of those of all tokens: ``mean``, ``cls``, ``last``.
+
+    It is ``rank`` for one that only says how well two texts go together, and None for one that
+    continues text. *number* is what its file says.
+    """
+    return _POOLINGS.get(number or 0, "mean" if architecture in ENCODERS else None)
+
+
+def batch_tokens(pooling: str | None, context_length: int, *, is_encoder: bool) -> int:
+    """Return the tokens that ORAC's llama.cpp worker computes at a time (``n_ubatch``).
+
+    An encoder has to see a text as a whole. Where vectors are made of a model that continues text,
+    the engine computes what comes next after every token too, and keeps it twice: 1 MiB for each
+    token of a batch, where the vocabulary is large. The last vector needs no large batch.
+    """
+    if is_encoder:
+        return context_length
+    return _SMALL_BATCH if pooling == "last" else _BATCH
 
 
 @frozen(kw_only=True)
@@ -136,6 +178,8 @@ class Shape:
         vocabulary_size: Number of tokens.
         merges: Number of rules by which the tokenizer joins tokens.
         is_sparse: Whether a token asks only some experts, and so reads a part of the weights.
+        is_encoder: Whether it reads a text as a whole and keeps no cache of it.
+        pooling: How it is made to turn a text into one vector; None when it continues text.
     """
 
     FACTS: ClassVar[tuple[str, ...]] = _FACTS
@@ -153,6 +197,8 @@ class Shape:
     vocabulary_size: int = 0
     merges: int = 0
     is_sparse: bool = False
+    is_encoder: bool = False
+    pooling: str | None = None
 
     @classmethod
     def of(
@@ -179,6 +225,8 @@ class Shape:
             vocabulary_size=vocabulary_size or known.number("vocab_size"),
             merges=merges,
             is_sparse=known.number("expert_used_count") > 0,
+            is_encoder=architecture in ENCODERS,
+            pooling=pooling_of(architecture, known.number("pooling_type")),
         )
         return bare.weighing(weights)
 

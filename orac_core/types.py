@@ -11,8 +11,6 @@ from attrs import field, frozen
 
 from .shape import Shape
 
-Role = Literal["system", "user", "assistant"]
-FinishReason = Literal["stop", "length", "deadline"]
 LoadStage = Literal["validate", "plan", "evict", "upload", "read", "start", "verify"]
 
 
@@ -27,132 +25,6 @@ class ModelState(StrEnum):
 
 
 @frozen
-class Message:
-    """One turn of a conversation."""
-
-    role: Role
-    content: str
-
-
-@frozen
-class GenerateOptions:
-    """How to choose the next token. None leaves the choice to the model or the engine.
-
-    Attributes:
-        temperature: 0 always takes the likeliest token.
-        top_p: Smallest set of tokens whose probabilities sum up to this.
-        top_k: Number of likeliest tokens to choose from; 0 takes all.
-        min_p: Least probability, relative to the likeliest token.
-        seed: Makes sampling repeatable.
-        max_tokens: Longest answer, in tokens.
-        stop: Texts that end the answer; they are not part of it.
-        repeat_penalty: Above 1 makes tokens less likely that occurred lately.
-        ignore_eos: Go on to ``max_tokens`` where the model would end its answer, on engines that
-            can; for measuring.
-    """
-
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    seed: int | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] = ()
-    repeat_penalty: float | None = None
-    ignore_eos: bool | None = None
-
-
-@frozen
-class GenerateRequest:
-    """What to answer.
-
-    Attributes:
-        model: Id of the model, as the backend itself calls it.
-        messages: A conversation, put into the model's own chat template by the engine.
-        prompt: Text to continue as it is, instead of ``messages``.
-        format: ``"json"``, or a JSON schema that the answer has to satisfy.
-        options: How to sample.
-        keep_alive_s: How long the model stays loaded afterwards without being used, infinity for
-            ever; None leaves it as it is. It is ORAC that sees to it, no backend.
-    """
-
-    model: str
-    messages: tuple[Message, ...] = ()
-    prompt: str | None = None
-    format: Literal["json"] | Mapping[str, Any] | None = None
-    options: GenerateOptions = GenerateOptions()
-    keep_alive_s: float | None = None
-
-
-@frozen
-class Usage:
-    """Tokens as the engine counted them; None where it did not say."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_tokens: int | None = None
-
-
-@frozen
-class Rates:
-    """Speed of one answer by the engine's own clock, in tokens a second.
-
-    ``prefill_tokens_per_second`` counts only prompt tokens that were not cached.
-    """
-
-    prefill_tokens_per_second: float | None = None
-    decode_tokens_per_second: float | None = None
-
-
-@frozen
-class Chunk:
-    """A piece of an answer. The last one, and only it, is done and says why."""
-
-    text: str = ""
-    done: bool = False
-    finish_reason: FinishReason | None = None
-    usage: Usage = Usage()
-    rates: Rates = Rates()
-    truncated_prompt: bool = False
-
-
-@frozen
-class Answer:
-    """A whole answer, and how it came about.
-
-    Attributes:
-        text: All pieces together.
-        model: Id of the model that answered.
-        instance: Name of the backend that served it.
-        role: The role that was asked for, when the request named one.
-        finish_reason: ``stop`` (it ended by itself), ``length`` (cut at the limit of tokens) or
-            ``deadline`` (cut when the time was over).
-        truncated_prompt: True when the engine dropped a part of the prompt.
-        format_valid: Whether the text satisfies the format asked for; None when none was.
-        usage: Tokens as the engine counted them.
-        rates: Speed by the engine's own clock.
-        elapsed_s: From the request to the end.
-        queue_s: Time spent waiting for a turn.
-        load_s: Time spent waiting for the model to be loaded.
-        ttft_s: Time to first token, from the request on; None when there was none.
-    """
-
-    text: str
-    model: str
-    instance: str
-    finish_reason: FinishReason
-    elapsed_s: float
-    queue_s: float
-    load_s: float
-    ttft_s: float | None
-    usage: Usage = Usage()
-    rates: Rates = Rates()
-    role: str | None = None
-    truncated_prompt: bool = False
-    format_valid: bool | None = None
-
-
-@frozen
 class LoadRequest:
     """What to load. None leaves the choice to the backend.
 
@@ -164,6 +36,8 @@ class LoadRequest:
         keep_alive_s: How long the model then stays loaded without being used, infinity for ever;
             None leaves that to the manifest. It is ORAC that sees to it, no backend.
         force: Load it even where it does not seem to fit. It is ORAC that asks, no backend.
+        pinned: Whether it then stays whatever else needs the memory, until it is unloaded; None
+            leaves that as it is. It is ORAC that sees to it, no backend.
     """
 
     model: str
@@ -172,6 +46,7 @@ class LoadRequest:
     parallel: int | None = None
     keep_alive_s: float | None = None
     force: bool = False
+    pinned: bool | None = None
 
 
 @frozen
@@ -268,6 +143,19 @@ class ModelInfo:
 
 
 @frozen
+class Speed:
+    """How fast a model that is loaded writes, in tokens a second.
+
+    Attributes:
+        baseline_tokens_per_second: What is usual; None while that is not known.
+        recent_tokens_per_second: Its last answers that were made alone, the newest last.
+    """
+
+    baseline_tokens_per_second: float | None = None
+    recent_tokens_per_second: tuple[float, ...] = ()
+
+
+@frozen
 class ServedModel:
     """A model with the instance that would serve it.
 
@@ -281,6 +169,7 @@ class ServedModel:
         pinned: Whether it stays loaded whatever else needs the memory.
         needs_bytes: Memory that a load of it takes, as far as that can be told: the load that was
             made, or one that asks for nothing.
+        speed: How fast it is.
     """
 
     info: ModelInfo
@@ -291,6 +180,7 @@ class ServedModel:
     required: bool = False
     pinned: bool = False
     needs_bytes: int | None = None
+    speed: Speed = Speed()
 
 
 @frozen
@@ -333,29 +223,6 @@ class Unloaded:
     instance: str
     unload_s: float
     freed_bytes: int | None = None
-
-
-@frozen
-class EmbedRequest:
-    """Which texts to turn into vectors.
-
-    Attributes:
-        model: Id of the model, as the backend itself calls it.
-        texts: The texts; each must fit into the model's context.
-        dimensions: Length that the vectors are cut to; None for the model's own.
-    """
-
-    model: str
-    texts: tuple[str, ...]
-    dimensions: int | None = None
-
-
-@frozen
-class Embeddings:
-    """One vector for each text, in their order, and the tokens that were read for them."""
-
-    vectors: tuple[tuple[float, ...], ...]
-    usage: Usage = Usage()
 
 
 @frozen

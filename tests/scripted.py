@@ -1,9 +1,10 @@
 """A backend whose every move a test decides: for what a real engine can not be made to do."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
+from typing import Any
 
 from attrs import define, field, frozen
 
@@ -11,6 +12,8 @@ from orac_core import (
     BackendKind,
     BackendUnavailable,
     Chunk,
+    Embeddings,
+    EmbedRequest,
     GenerateRequest,
     Host,
     InstanceHealth,
@@ -39,6 +42,8 @@ class ScriptedBackend:
 
     ``gates`` hold it up: while the event of a step is clear, that step waits. ``failures`` hold
     the error that a step raises. ``sizes`` are what models have on the disk, and take in memory.
+    ``scripts`` are the answers to come, each whole, instead of ``words``; ``asked`` are the prompts
+    that came.
     """
 
     settings: ScriptedSettings = field(factory=ScriptedSettings)
@@ -54,6 +59,8 @@ class ScriptedBackend:
     rates: Rates = field(factory=Rates)
     on_gpu_ratio: float | None = None
     sizes: dict[str, int] = field(factory=dict)
+    scripts: list[tuple[Chunk, ...]] = field(factory=list)
+    asked: list[GenerateRequest] = field(factory=list)
 
     def hold(self, step: str) -> asyncio.Event:
         """Make *step* wait until the event returned is set."""
@@ -116,15 +123,36 @@ class ScriptedBackend:
         finished = False
         try:
             await self._pass("canary" if canary else "first")
-            for count, word in enumerate(self.words):
-                yield Chunk(word)
-                await self._pass("canary" if canary else f"word {count}")
-            finished = True
-            usage = Usage(2, len(self.words), 0)
-            yield Chunk(done=True, finish_reason="stop", usage=usage, rates=self.rates)
+            script = self._script(request, canary=canary)
+            for count, chunk in enumerate(script):
+                finished = chunk.done
+                yield chunk
+                if not chunk.done:
+                    await self._pass("canary" if canary else f"word {count}")
         finally:
             self.generating -= 1
             self.closed_early += not finished
+
+    def _script(self, request: GenerateRequest, *, canary: bool) -> Iterable[Chunk]:
+        if not canary:
+            self.asked.append(request)
+            if self.scripts:
+                return self.scripts.pop(0)
+        usage = Usage(2, len(self.words), 0)
+        last = Chunk(done=True, finish_reason="stop", usage=usage, rates=self.rates)
+        return (*map(Chunk, self.words), last)
+
+    @hookimpl
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Answer with the number of letters and of words of each text."""
+        self.calls.append(("embed", request.model))
+        if request.model not in self.loaded:
+            raise BackendUnavailable(f"{request.model} is not loaded")
+        await self._pass("embed")
+        vectors = tuple((float(len(it)), float(len(it.split()))) for it in request.texts)
+        return Embeddings(
+            vectors, Usage(prompt_tokens=sum(len(it.split()) for it in request.texts))
+        )
 
     @hookimpl
     async def health(self) -> InstanceHealth:
@@ -133,6 +161,12 @@ class ScriptedBackend:
 
     def count(self, step: str) -> int:
         return sum(call[0] == step for call in self.calls)
+
+
+def said(*texts: str, **last: Any) -> tuple[Chunk, ...]:
+    """Return a script that answers with *texts*; *last* are fields of its last chunk."""
+    end = {"finish_reason": "stop", "usage": Usage(2, len(texts), 0), **last}
+    return (*map(Chunk, texts), Chunk(done=True, **end))
 
 
 class NoSensors(Sensors):

@@ -15,12 +15,28 @@ MAY_IMPORT = {"orac_core": set(), "orac_backends": {"orac_core"}, "orac_server":
 ONLY_IN = {
     "httpx": {"orac_backends/_http.py"},
     "httpx_aiohttp": {"orac_backends/_http.py"},
+    "opentelemetry": {"orac_server/observing/spans.py"},
+    "prometheus_client": {
+        "orac_server/observing/exposition.py",
+    },
     "jtop": {"orac_core/devices/jetson.py"},
     "pynvml": {"orac_core/devices/nvidia.py"},
     "xllamacpp": {"orac_backends/llamacpp/worker.py"},
 }
 CORE = (
-    *("durations", "errors", "shape", "types", "state_directory", "files", "states", "statistics"),
+    *(
+        "alarm",
+        "durations",
+        "outage",
+        "errors",
+        "shape",
+        "conversation",
+        "types",
+        "state_directory",
+        "files",
+        "states",
+        "statistics",
+    ),
     *("events", "blackbox", "devices", "memory", "pace", "doctor", "manifest", "kinds"),
     *("hookspecs", "plugins", "health", "serving", "benchmark"),
 )

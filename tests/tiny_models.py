@@ -38,7 +38,10 @@ ZEPHYR = (
 
 @frozen
 class TinyModel:
-    """The shape of one model. ``name`` is the file's stem, ``stands_for`` the real model."""
+    """The shape of one model. ``name`` is the file's stem, ``stands_for`` the real model.
+
+    ``likes`` are the tokens that it prefers, and how much; new ones are added.
+    """
 
     name: str
     stands_for: str
@@ -56,6 +59,8 @@ class TinyModel:
     context_length: int = 512
     more_tokens: int = 0
     tied: bool = False
+    likes: tuple[tuple[str, float], ...] = ()
+    pooling: gguf.PoolingType | None = None
     seed: int = 0
 
 
@@ -202,6 +207,8 @@ def _add_shape(writer: gguf.GGUFWriter, model: TinyModel) -> None:
         writer.add_rope_freq_base(1e6)
     elif model.architecture != "gpt2":
         writer.add_rope_dimension_count(model.head_width)
+    if model.pooling is not None:
+        writer.add_pooling_type(model.pooling)
     if model.architecture == "gptneox":
         writer.add_parallel_residual(use=True)
 
@@ -241,7 +248,9 @@ _PIECES = ("▁", "▁t", "he", "in", "er", "▁the", "▁a", "▁w", "or", "ll"
 
 
 def _vocabulary(model: TinyModel) -> list[str]:
-    return [*_common_tokens(model), *(f"more{number:x}" for number in range(model.more_tokens))]
+    more = (f"more{number:x}" for number in range(model.more_tokens))
+    liked = (token for token, _ in model.likes)
+    return [*dict.fromkeys((*_common_tokens(model), *more, *liked))]
 
 
 def _common_tokens(model: TinyModel) -> list[str]:
@@ -282,7 +291,20 @@ def _tensors(model: TinyModel) -> Iterator[tuple[str, np.typing.NDArray[np.gener
             yield name, np.ones(shape, np.float32)
         else:
             kind = np.float32 if len(shape) == 1 else np.float16
-            yield name, random.normal(0, 0.2, shape).astype(kind)
+            weights = random.normal(0, 0.2, shape).astype(kind)
+            if model.likes:
+                _incline(model, name, weights)
+            yield name, weights
+
+
+def _incline(model: TinyModel, name: str, weights: np.typing.NDArray[np.generic]) -> None:
+    """Have the first number of a token's vector, large for all, decide what is said next."""
+    if name == "token_embd.weight":
+        weights[:, 0] = 50.0
+    if name == "output.weight":
+        weights[:, 0] = 0.0
+        for token, liking in model.likes:
+            weights[_vocabulary(model).index(token), 0] = liking
 
 
 def _shapes(model: TinyModel) -> Iterator[tuple[str, tuple[int, ...]]]:

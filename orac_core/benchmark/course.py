@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from attrs import evolve
 
+from ..conversation import GenerateOptions, GenerateRequest, Message
 from ..errors import OracError
-from ..types import GenerateOptions, GenerateRequest, Message
 from .canaries import canaries
 from .meter import MeasuresQuality
 from .progress import Progress

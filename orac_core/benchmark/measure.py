@@ -8,9 +8,9 @@ from itertools import pairwise
 
 from attrs import define, evolve, field, frozen
 
+from ..conversation import Answer, GenerateRequest
 from ..errors import OracError
 from ..serving import ModelManager
-from ..types import Answer, GenerateRequest
 from .meter import Meter, NoMeter
 from .results import Energy, Sample
 
@@ -141,7 +141,7 @@ class Client:
                 async for piece in stream:
                     if isinstance(piece, Answer):
                         answer = piece
-                    elif piece:
+                    elif piece.text:
                         pieces.append(clock())
         except OracError as failure:
             error = str(failure) or type(failure).__name__

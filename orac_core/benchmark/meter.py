@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, Self
 
 from attrs import frozen
 
-from ..types import Message
+from ..conversation import Message
 from .progress import Progress
 from .results import Energy, EnergyUse, Quality
 

@@ -2,7 +2,7 @@
 
 from attrs import frozen
 
-from ..types import GenerateOptions, GenerateRequest, Message
+from ..conversation import GenerateOptions, GenerateRequest, Message
 from .results import Workload
 from .workloads import Fit, text
 

@@ -84,6 +84,11 @@ class Sampler:
         """The samples of the last 10 minutes, one a second, the oldest first."""
         return tuple(self._kept)
 
+    @property
+    def latest(self) -> DeviceSample | None:
+        """The last sample; None before the first."""
+        return self._kept[-1] if self._kept else None
+
     @asynccontextmanager
     async def fast(self) -> AsyncIterator[Recording]:
         """Sample 20 times a second meanwhile; several may do that at a time.

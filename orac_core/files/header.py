@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from ..shape import Shape, Weights
+from ..shape import ENCODERS, Shape, Weights, batch_tokens, pooling_of
 from .ggml_types import FILE_TYPES
 from .malformed import Malformed, printing, quoted
 from .metadata import Metadata, Text
@@ -21,6 +21,8 @@ _GUESSED = 1024  # flag of llama.h: the tool that wrote the file type was not su
 
 _SUSPICIOUS = re.compile(rb"__[a-z]\w*__|\\x5f|\\u005f", re.IGNORECASE)
 """Python's inner names have no place in a chat template, nor has an underscore in disguise."""
+
+_TOOLS = re.compile(rb"\btools\b")
 
 
 @frozen(kw_only=True)
@@ -49,6 +51,9 @@ class GgufHeader:
         has_chat_template: Whether there is one. Its text is never kept and never run.
         chat_template_suspicious: Whether it holds names such as ``__class__``, or is too long to
             be looked through.
+        offers_tools: Whether it has a place for tools.
+        pooling: How it makes one vector of a text: ``mean``, ``cls``, ``last``, or ``rank`` for one
+            that only compares texts; None for a model that continues text.
         tensor_count: Number of tensors.
         tensor_bytes: Bytes of the weights, without padding.
         data_offset: Bytes from the start of the file to the weights.
@@ -80,6 +85,8 @@ class GgufHeader:
     tokenizer: str | None
     has_chat_template: bool
     chat_template_suspicious: bool
+    offers_tools: bool
+    pooling: str | None
     tensor_count: int
     tensor_bytes: int
     data_offset: int
@@ -89,6 +96,15 @@ class GgufHeader:
     split_no: int | None
     split_count: int | None
     warnings: tuple[str, ...]
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether it reads a text as a whole, and continues none."""
+        return self.architecture in ENCODERS
+
+    def batch_tokens(self, context_length: int) -> int:
+        """Return the tokens of a text that ORAC's llama.cpp worker computes at a time."""
+        return batch_tokens(self.pooling, context_length, is_encoder=self.is_encoder)
 
 
 def described(version: int, keys: Metadata, tensors: TensorTable, data_offset: int) -> GgufHeader:
@@ -125,6 +141,8 @@ def described(version: int, keys: Metadata, tensors: TensorTable, data_offset: i
         tokenizer=_shown(keys, "tokenizer.ggml.model"),
         has_chat_template=has_template,
         chat_template_suspicious=suspicious,
+        offers_tools=_offers_tools(keys),
+        pooling=pooling_of(architecture, keys.whole_number(f"{prefix}.pooling_type")),
         tensor_count=tensors.count,
         tensor_bytes=tensors.size_bytes,
         data_offset=data_offset,
@@ -221,6 +239,15 @@ def _chat_template(keys: Metadata) -> tuple[bool, bool]:
     names = [key for key in keys.values if key.startswith("tokenizer.chat_template")]
     suspicious = any(_suspicious(keys, name) for name in names)
     return bool(keys.text("tokenizer.chat_template", 1)), suspicious
+
+
+def _offers_tools(keys: Metadata) -> bool:
+    """Whether the template looks for tools, or there is another for them."""
+    name = "tokenizer.chat_template"
+    if f"{name}.tool_use" in keys.values:
+        return True
+    value = keys.values.get(name)
+    return isinstance(value, Text) and bool(_TOOLS.search(keys.text(name, _TEMPLATE_BYTES) or b""))
 
 
 def _suspicious(keys: Metadata, name: str) -> bool:

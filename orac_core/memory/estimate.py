@@ -9,9 +9,9 @@ from collections.abc import Callable
 
 from attrs import field, frozen, validators
 
-from ..shape import Block, Shape
+from ..shape import Block, Shape, batch_tokens
 
-_BATCH = 512  # tokens that are computed at a time (n_ubatch)
+_BATCH = 512  # tokens that are computed at a time (n_ubatch), usually
 _PAD = 256  # a sequence's part of the cache is a multiple of it (GGML_PAD in llama_context)
 _CHECKPOINTS = 2  # copies of what cannot be wound back; the worker allows so many
 _F32, _F16 = 4, 2
@@ -79,12 +79,12 @@ def estimate(shape: Shape, setup: Setup) -> Need:
     output = shape.embedding_bytes if shape.is_tied else shape.output_bytes
     again = shape.embedding_bytes if shape.is_tied and output_on_gpu else 0
     compute = _compute_bytes(shape, setup)
-    cache = _cache_bytes(near, setup), _cache_bytes(far, setup)
+    cache = (0, 0) if shape.is_encoder else (_cache_bytes(near, setup), _cache_bytes(far, setup))
     on_gpu = (output if output_on_gpu else 0) + _weights(far) + cache[1]
     sides = bool(near) + bool(far)
     return Need(
         weights_bytes=own + shape.output_bytes + again + _weights(shape.blocks),
-        kv_cache_bytes=sum(cache) + _checkpoint_bytes(shape, setup),
+        kv_cache_bytes=sum(cache) + (0 if shape.is_encoder else _checkpoint_bytes(shape, setup)),
         compute_bytes=compute * sides,
         margin_bytes=_PROCESS_BYTES
         + _TOKEN_BYTES * shape.vocabulary_size
@@ -171,8 +171,24 @@ def _compute_bytes(shape: Shape, setup: Setup) -> int:
     attention = 2 * shape.query_width + 3 * cache + 3 * width
     vectors = max(attention, shape.feed_forward_width + 5 * width)
     masks = sum({_cells(setup.context_length, it.window) for it in shape.blocks if it.key_width})
-    logits = setup.parallel * shape.vocabulary_size
-    return _F32 * (_BATCH * vectors + logits) + _F16 * _BATCH * (masks + shape.widest_vector)
+    batch = _batch(shape, setup)
+    logits = _outputs(shape, setup) * shape.vocabulary_size
+    return _F32 * (batch * vectors + logits) + _F16 * batch * (masks + shape.widest_vector)
+
+
+def _batch(shape: Shape, setup: Setup) -> int:
+    return batch_tokens(shape.pooling, setup.context_length, is_encoder=shape.is_encoder)
+
+
+def _outputs(shape: Shape, setup: Setup) -> int:
+    """Return for how many tokens there is room for logits, which ``output_reserve`` makes.
+
+    Where vectors are made that is each token of a batch. An encoder computes none; any other model
+    does, and has them twice: in the graph, and as its result.
+    """
+    if shape.is_encoder:
+        return _batch(shape, setup)
+    return 2 * _batch(shape, setup) if shape.pooling else setup.parallel
 
 
 def _widest(shape: Shape) -> int:

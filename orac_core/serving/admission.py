@@ -2,12 +2,13 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeVar
 
 from attrs import define, field, frozen
 
+from ..alarm import Alarm
 from ..errors import DeadlineExceeded, OracError, QueueFull
 
 T = TypeVar("T")
@@ -42,7 +43,7 @@ class Limits:
     unload_s: float = 60.0
     list_s: float = 10.0
     health_s: float = 2.0
-    drain_s: float = 20.0
+    drain_s: float = 30.0
     max_workers: int = 4
     turn_s: float = 1800.0
     room_s: float = 120.0
@@ -53,6 +54,8 @@ class Limits:
 class Ticket:
     """One request on its way: until when it may take, and whether it was told to stop.
 
+    `close` it at the end, so that it does not stay in memory until its deadline.
+
     Attributes:
         deadline_s: Seconds it may take from now on.
         stage: What it is waiting for, for the text of the error.
@@ -61,17 +64,29 @@ class Ticket:
     deadline_s: float
     stage: str = "in the queue"
     _ends_at: float = field(init=False)
+    _now: Callable[[], float] = field(init=False)
     _stopped: OracError | None = field(default=None, init=False)
-    _scope: asyncio.Timeout | None = field(default=None, init=False)
+    _alarm: Alarm = field(factory=Alarm, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._ends_at = asyncio.get_running_loop().time() + self.deadline_s
+        self._now = asyncio.get_running_loop().time
+        self._ends_at = self._now() + self.deadline_s
 
     def stop(self, reason: OracError) -> None:
         """Make the request end with *reason* at its present or next wait."""
         self._stopped = reason
-        if self._scope is not None and not self._scope.expired():
-            self._scope.reschedule(asyncio.get_running_loop().time())
+        self._alarm.within(0)
+
+    def close(self) -> None:
+        """Take note that there is nothing more to wait for."""
+        self._alarm.close()
+
+    def check(self) -> None:
+        """Raise what `wait` would; what never has to wait is never cancelled there."""
+        if self._stopped is not None:
+            raise self._stopped
+        if self._now() >= self._ends_at:
+            raise self._too_late()
 
     async def wait(self, awaitable: Awaitable[T]) -> T:
         """Return the result of *awaitable*, which is cancelled when the time is over.
@@ -81,14 +96,10 @@ class Ticket:
             OracError: the reason given to `stop`.
         """
         try:
-            async with asyncio.timeout_at(self._ends_at) as self._scope:
-                if self._stopped is not None:
-                    self._scope.reschedule(0)
+            with self._alarm.by(0 if self._stopped else self._ends_at):
                 return await awaitable
         except TimeoutError:
             raise self._stopped or self._too_late() from None
-        finally:
-            self._scope = None
 
     def _too_late(self) -> DeadlineExceeded:
         return DeadlineExceeded(
@@ -110,7 +121,8 @@ class Admission:
     waiting: int = 0
     active: int = 0
     _turns: asyncio.Semaphore = field(init=False)
-    _mean_s: float = field(default=1.0, init=False)
+    _mean_s: float | None = field(default=None, init=False)
+    _begun: list[float] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._turns = asyncio.Semaphore(self.limits.max_concurrency)
@@ -130,13 +142,14 @@ class Admission:
         """
         await self._admit(ticket)
         started = asyncio.get_running_loop().time()
+        self._begun.append(started)
         try:
             yield
         finally:
             self._turns.release()
             self.active -= 1
-            took = asyncio.get_running_loop().time() - started
-            self._mean_s += MEMORY * (took - self._mean_s)
+            self._begun.remove(started)
+            self._ended(asyncio.get_running_loop().time() - started)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -157,10 +170,21 @@ class Admission:
         finally:
             self.waiting -= 1
 
+    def _ended(self, took_s: float) -> None:
+        before = took_s if self._mean_s is None else self._mean_s
+        self._mean_s = before + MEMORY * (took_s - before)
+
+    def _usual_s(self) -> float:
+        """Return how long an answer takes; before any has ended, the age of the oldest."""
+        if self._mean_s is not None:
+            return self._mean_s
+        now = asyncio.get_running_loop().time()
+        return now - min(self._begun, default=now)
+
     def _full(self) -> QueueFull:
         rounds = (self.waiting + 1) / self.limits.max_concurrency
         return QueueFull(
             f"{self.waiting} requests wait for this model already, which is the limit; "
             "ask again later, or raise server.max_queue",
-            retry_after_s=max(1, math.ceil(rounds * self._mean_s)),
+            retry_after_s=max(1, math.ceil(rounds * self._usual_s())),
         )

@@ -1,6 +1,7 @@
 """A model in the hands of the doctor: loaded, unloaded and measured as `doctor.Bench` has it."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import closing
 from pathlib import Path
 
 from attrs import define, evolve, field
@@ -84,10 +85,12 @@ class Bed:
 
     async def _sung(self) -> tuple[float | None, bool]:
         """Return the rate of a canary, and whether it was alone."""
-        ticket = Ticket(DEADLINE_S, "being measured")
-        with self.fleet.watch.answering() as company:
-            async with self.slot.answering(ticket):
-                rate = await ticket.wait(sing(self.slot.instance, self.slot.model))
+        with (
+            closing(Ticket(DEADLINE_S, "being measured")) as ticket,
+            self.fleet.watch.answering() as company,
+            self.slot.answering(ticket),
+        ):
+            rate = await ticket.wait(sing(self.slot.instance, self.slot.model))
         return rate, company.alone
 
 

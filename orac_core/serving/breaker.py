@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from attrs import define, field
 
 from ..errors import BackendUnavailable
+from ..outage import Outage
 
 FAILURES = 5
 """Failures in a row after which calls are refused."""
@@ -34,13 +35,24 @@ class Breaker:
     instance: str
     clock: Callable[[], float] = time.monotonic
     _failures: int = field(default=0, init=False)
+    _outage: Outage = field(init=False)
     _until: float = field(default=0.0, init=False)
     _why: str = field(default="", init=False)
     _probing: bool = field(default=False, init=False)
 
+    def __attrs_post_init__(self) -> None:
+        self._outage = Outage(self.clock)
+
+    @property
+    def open(self) -> bool:
+        """Whether the instance is being spared."""
+        return self._failures >= FAILURES
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Let a call through and learn from its outcome.
+
+        An error that does not know when to ask again is told by how long the engine is gone.
 
         Raises:
             BackendUnavailable: at once, when the instance is being spared.
@@ -52,6 +64,8 @@ class Breaker:
         except BackendUnavailable as error:
             if probe or self._failures == before:
                 self._failed(error)
+            if error.retry_after_s is None:
+                error.retry_after_s = self._outage.goes_on()
             raise
         except Exception:
             self.recovered()  # it answered, with whatever
@@ -65,6 +79,7 @@ class Breaker:
     def recovered(self) -> None:
         """Take note that the engine answers."""
         self._failures = 0
+        self._outage.over()
 
     def _admit(self) -> bool:
         """Return whether the call is the probe; refuse it when it may not pass."""

@@ -10,9 +10,9 @@ from typing import Protocol
 
 from attrs import define, field
 
+from ..conversation import GenerateOptions, GenerateRequest
 from ..errors import OracError
 from ..plugins import Instance
-from ..types import GenerateOptions, GenerateRequest
 from .flight import forget_error
 from .pool import Key
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import TypeVar
 
@@ -143,8 +143,9 @@ class Clinic:
         with self.fleet.ward.taken(slot.key):
             try:
                 with slot.admission.held():
-                    ticket = Ticket(self.fleet.limits.room_s, "waiting for running answers to end")
-                    await ticket.wait(_at_rest(slot))
+                    stage = "waiting for running answers to end"
+                    with closing(Ticket(self.fleet.limits.room_s, stage)) as ticket:
+                        await ticket.wait(_at_rest(slot))
                     yield Bed(self.fleet, slot, self.bring, await self._readable(model))
             finally:
                 slot.keep(None)

@@ -11,7 +11,9 @@ from contextlib import (
 )
 from pathlib import Path
 
+from ..conversation import Answer, GenerateOptions, GenerateRequest, Message
 from ..devices import Sensors
+from ..durations import limit_s
 from ..errors import ConfigurationError, InvalidRequest, OracError
 from ..files import ModelFile, ModelFiles, search_path
 from ..health import Required
@@ -19,7 +21,6 @@ from ..kinds import Host
 from ..manifest import BackendEntry, Manifest, find, read, structure
 from ..plugins import Instance, Plugins
 from ..state_directory import StateDirectory
-from ..types import Answer, GenerateOptions, GenerateRequest, Message
 from .admission import Limits
 from .engines import Backends
 from .manager import ModelManager
@@ -160,7 +161,13 @@ def model_files(
 
 def _limits(manifest: Manifest) -> Limits:
     server, models = manifest.server, manifest.models
-    return Limits(server.max_concurrency, server.max_queue, max_workers=models.max_workers)
+    return Limits(
+        server.max_concurrency,
+        server.max_queue,
+        deadline_s=limit_s(server.deadline),
+        drain_s=limit_s(server.drain),
+        max_workers=models.max_workers,
+    )
 
 
 def _at_start(manifest: Manifest) -> list[str]:
@@ -211,7 +218,8 @@ async def _open_backends(
             if name not in unasked:
                 failed[name] = str(error)
     kinds = {name: entry.kind for name, entry in entries.items()}
-    return Backends(opened, kinds, failed, unasked)
+    settings = {name: entry.settings for name, entry in entries.items()}
+    return Backends(opened, kinds, failed, unasked, settings)
 
 
 async def _open_backend(

@@ -1,11 +1,20 @@
-"""An answer that is being written: its text, and when what happened."""
+"""An answer that is being written: its pieces, and when what happened."""
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from time import perf_counter
 
 from attrs import Factory, define, field, frozen
 
-from ..types import Answer, Chunk, FinishReason, GenerateRequest
+from ..conversation import (
+    Answer,
+    CallPiece,
+    Chunk,
+    FinishReason,
+    GenerateRequest,
+    Token,
+    ToolCall,
+)
 from .formats import satisfies
 from .names import Target
 
@@ -20,26 +29,18 @@ class Spans:
 
 
 @define(eq=False)
-class Draft:
-    """Collects the chunks of one answer and the time of each step on the way to it.
+class Course:
+    """When a request came, had its turn, and had its model.
 
     Attributes:
-        request: What was asked.
-        target: Who answers.
-        text: What has been written so far, piece by piece.
+        clock: Tells the time.
         started: When the request came, by the clock.
-        answer: The whole answer, once there is one.
     """
 
-    request: GenerateRequest
-    target: Target
     clock: Callable[[], float] = perf_counter
-    text: list[str] = field(factory=list)
     started: float = field(default=Factory(lambda self: self.clock(), takes_self=True))
-    answer: Answer | None = field(default=None, init=False)
     _admitted: float | None = field(default=None, init=False)
     _ready: float | None = field(default=None, init=False)
-    _first: float | None = field(default=None, init=False)
 
     def admitted(self) -> None:
         """Its turn has come."""
@@ -49,17 +50,6 @@ class Draft:
         """The model is loaded."""
         self._ready = self.clock()
 
-    def add(self, text: str) -> None:
-        """A piece of the answer has come."""
-        if self._first is None:
-            self._first = self.clock()
-        self.text.append(text)
-
-    @property
-    def ttft_s(self) -> float | None:
-        """Seconds from the request to the first piece; None as long as there is none."""
-        return None if self._first is None else self._first - self.started
-
     def spans(self) -> Spans:
         """Return what it took until now."""
         now = self.clock()
@@ -67,11 +57,54 @@ class Draft:
         ready = now if self._ready is None else self._ready
         return Spans(now - self.started, admitted - self.started, ready - admitted)
 
+
+@define(eq=False)
+class Draft:
+    """Collects the chunks of one answer.
+
+    Attributes:
+        request: What was asked.
+        target: Who answers.
+        course: When what happened on the way to it.
+        text: What has been written so far, piece by piece.
+        answer: The whole answer, once there is one.
+    """
+
+    request: GenerateRequest
+    target: Target
+    course: Course = field(factory=Course)
+    text: list[str] = field(factory=list)
+    answer: Answer | None = field(default=None, init=False)
+    _calls: list[CallPiece] = field(factory=list, init=False)
+    _tokens: list[Token] = field(factory=list, init=False)
+    _first: float | None = field(default=None, init=False)
+
+    def add(self, chunk: Chunk) -> bool:
+        """Take a chunk in, and return whether it brought a piece of the answer."""
+        if not (chunk.text or chunk.calls or chunk.tokens):
+            return False
+        if self._first is None:
+            self._first = self.course.clock()
+        if chunk.text:
+            self.text.append(chunk.text)
+        self._calls.extend(chunk.calls)
+        self._tokens.extend(chunk.tokens)
+        return True
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is any piece of it."""
+        return self._first is not None
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Seconds from the request to the first piece; None as long as there is none."""
+        return None if self._first is None else self._first - self.course.started
+
     def finish(self, last: Chunk, reason: FinishReason) -> Answer:
         """Return the whole answer; *last* is its last chunk."""
-        spans = self.spans()
-        text = "".join(self.text)
-        wanted = self.request.format
+        spans = self.course.spans()
+        text, calls = "".join(self.text), joined(self._calls)
         self.answer = Answer(
             text=text,
             model=self.target.model,
@@ -85,6 +118,27 @@ class Draft:
             usage=last.usage,
             rates=last.rates,
             truncated_prompt=last.truncated_prompt,
-            format_valid=None if wanted is None else satisfies(text, wanted),
+            format_valid=None if calls else self._is_valid(text),
+            tool_calls=calls,
+            tokens=tuple(self._tokens),
         )
         return self.answer
+
+    def _is_valid(self, text: str) -> bool | None:
+        wanted = self.request.format
+        return None if wanted is None else satisfies(text, wanted)
+
+
+def joined(pieces: Iterable[CallPiece]) -> tuple[ToolCall, ...]:
+    """Return the calls that *pieces* make, in the order in which they began."""
+    of_call: defaultdict[int, list[CallPiece]] = defaultdict(list)
+    for piece in pieces:
+        of_call[piece.index].append(piece)
+    return tuple(
+        ToolCall(
+            next((each.id for each in found if each.id), ""),
+            next((each.name for each in found if each.name), ""),
+            "".join(each.arguments for each in found),
+        )
+        for found in of_call.values()
+    )

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import define, field, frozen
 
 from ..errors import BackendUnavailable, OracError
+from ..outage import again_s
 from ..plugins import Instance
 from ..types import InstanceHealth, ModelInfo
 from .admission import Limits
@@ -25,12 +26,14 @@ class Backends:
         kinds: Kind of each, by its name.
         failed: Why each of the others could not.
         unasked: Those that nobody asked for; where they do not answer they are as good as absent.
+        settings: What the manifest says of each; there may be secrets in it.
     """
 
     open: Mapping[str, Instance]
     kinds: Mapping[str, str]
     failed: Mapping[str, str] = field(factory=dict)
     unasked: frozenset[str] = frozenset()
+    settings: Mapping[str, Mapping[str, Any]] = field(factory=dict, repr=False)
 
 
 @frozen
@@ -43,10 +46,15 @@ class Survey:
 
 @define(eq=False)
 class Engines:
-    """Every open backend, asked at once."""
+    """Every open backend, asked at once.
+
+    Attributes:
+        latest: How they were when all were last asked for that.
+    """
 
     backends: Backends
     limits: Limits
+    latest: Mapping[str, InstanceHealth] = field(factory=dict, init=False)
     _breakers: dict[str, Breaker] = field(factory=dict, init=False)
 
     def breaker(self, instance: str) -> Breaker:
@@ -86,7 +94,9 @@ class Engines:
             if health.usable or name not in self.backends.unasked
         }
         failed = self.backends.failed.items()
-        return missed | {name: InstanceHealth(usable=False, message=why) for name, why in failed}
+        lost = {name: InstanceHealth(usable=False, message=why) for name, why in failed}
+        self.latest = missed | lost
+        return dict(self.latest)
 
     async def _models(self, instance: str) -> list[ModelInfo]:
         with self.breaker(instance).watching():
@@ -103,7 +113,9 @@ async def _ask(question: Question, within_s: float) -> Any:
         async with asyncio.timeout(within_s):
             return await question()
     except TimeoutError:
-        return BackendUnavailable(f"no answer within {within_s:g} s")
+        silence = BackendUnavailable(f"no answer within {within_s:g} s")
+        silence.retry_after_s = again_s(within_s)
+        return silence
     except OracError as error:
         return error
 

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from ..devices import Sampler, Sensors
 from ..durations import keep_alive
-from ..errors import BackendUnavailable, ModelNotFound, OracError, ShuttingDown
+from ..errors import BackendUnavailable, ModelNotFound, OracError, ShuttingDown, StateConflict
 from ..events import Events
 from ..files.names import look_up
 from ..manifest import FileSettings, ModelsSettings
@@ -17,6 +17,7 @@ from ..memory import Plan, Resident, Space, capacity, demand, plan
 from ..types import LoadedInfo, LoadRequest, ModelInfo, ModelState, ServedModel
 from .admission import Limits
 from .canaries import Canaries
+from .census import BackendNow, Census, ModelNow
 from .engines import Backends, Engines
 from .ledger import Ledger
 from .names import Known, Names, Target, known
@@ -85,6 +86,16 @@ class Fleet:
     def busy(self) -> bool:
         """Whether a model is being loaded or unloaded, or an answer is running."""
         return any(slot.busy for slot in self.slots.values())
+
+    def census(self) -> Census:
+        """Return how everything stands, as far as it is known without asking."""
+        return Census(
+            tuple(self._now(key, slot) for key, slot in self.slots.items()),
+            tuple(
+                BackendNow(name, told.usable, self.engines.breaker(name).open)
+                for name, told in self.engines.latest.items()
+            ),
+        )
 
     async def stop(self, drain_s: float) -> None:
         """Let running answers end for so long, then end the rest; nothing is begun any more."""
@@ -169,7 +180,27 @@ class Fleet:
 
         None leaves that as it is; so does any request for a model that is pinned.
         """
-        return None if self.wanted(key).pinned else asked_s
+        return None if self.pinned(key) else asked_s
+
+    def pinned(self, key: Key) -> bool:
+        """Whether a model stays loaded whatever else needs the memory."""
+        return self.wanted(key).pinned or (key in self.slots and self.slots[key].lifetime.pinned)
+
+    def pin(self, slot: Slot, request: LoadRequest) -> None:
+        """Let a model that is loaded stay from now on, or no longer, as *request* says."""
+        if request.pinned is not None and slot.state is ModelState.READY:
+            slot.lifetime.pin(slot.keep_s, pinned=request.pinned)
+
+    def refuse_unpinning(self, key: Key, request: LoadRequest) -> None:
+        """Refuse to give up what the manifest has pinned.
+
+        Raises:
+            StateConflict: when that is what *request* wants.
+        """
+        if request.pinned is False and self.wanted(key).pinned:
+            raise StateConflict(
+                f"{'/'.join(key)} is pinned by the manifest; take `pinned` out of its table there"
+            )
 
     async def plan(
         self,
@@ -207,6 +238,21 @@ class Fleet:
         staying = [evolve(it, kept=stayed.get(it.name, it.kept)) for it in residents]
         return plan(name, needs, there, staying)
 
+    def _now(self, key: Key, slot: Slot) -> ModelNow:
+        pace = self.watch.pace(key) if slot.state is ModelState.READY else None
+        ratio = pace.ratio if pace else None
+        slow = pace.slowdown if pace else None
+        return ModelNow(
+            *key,
+            slot.state,
+            slot.admission.waiting,
+            slot.admission.active,
+            slot.taken.memory_bytes if slot.taken else None,
+            self.pool.evictions["/".join(key)],
+            ratio,
+            None if ratio is None else slow is not None and slow.verdict == "degraded",
+        )
+
     def _resident(self, key: Key, *, unified: bool) -> Resident:
         slot, loaded = self.slots[key], self.slots[key].taken or LoadedInfo()
         taken = loaded.memory_bytes or 0
@@ -224,7 +270,7 @@ class Fleet:
     def _kept(self, key: Key) -> str | None:
         if key == self.ward.patient:
             return "being examined"
-        if self.wanted(key).pinned:
+        if self.pinned(key):
             return "pinned"
         if self._is_required(key):
             return "required"
@@ -278,8 +324,9 @@ class Fleet:
             roles,
             slot.last_used_at,
             self._is_required(key),
-            wanted.pinned,
+            wanted.pinned or slot.lifetime.pinned,
             needs.total_bytes if needs else None,
+            self.watch.speed(key, now),
         )
 
     def _is_required(self, key: Key) -> bool:
@@ -316,5 +363,6 @@ def _silence(name: str, instance: str, error: OracError, *, known: bool) -> Back
     told = BackendUnavailable(
         f"{how} does not answer: {error}", instance=instance, operation="models"
     )
+    told.retry_after_s = error.retry_after_s
     told.__cause__ = error
     return told

@@ -8,6 +8,9 @@ import jsonschema_rs
 
 from ..errors import InvalidRequest
 
+LONGEST = 300
+"""Characters of what is wrong with an answer that are told."""
+
 Format = Literal["json"] | Mapping[str, Any]
 
 
@@ -23,11 +26,23 @@ def check(wanted: Format | None) -> None:
 
 def satisfies(text: str, wanted: Format) -> bool:
     """Return whether *text* is JSON and, when *wanted* is a JSON schema, valid by it."""
+    return problem(text, wanted) is None
+
+
+def problem(text: str, wanted: Format) -> str | None:
+    """Return the first thing that is wrong with *text*; None when it satisfies *wanted*."""
     try:
         value = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return wanted == "json" or _validator(wanted).is_valid(value)
+    except (ValueError, RecursionError) as error:
+        return f"it is not JSON ({error})"
+    if wanted == "json":
+        return None
+    return next(map(_told, _validator(wanted).iter_errors(value)), None)
+
+
+def _told(error: Any) -> str:
+    where = ".".join(map(str, error.instance_path))
+    return f"{error.message[:LONGEST]} (at {where})" if where else str(error.message[:LONGEST])
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:

@@ -17,12 +17,14 @@ class Lifetime:
         keep_s: Seconds it stays without being used, infinity for ever.
         wall: Tells the time of day, in seconds since 1970.
         used_at: When it was used last, by the clock of the event loop; None while it never was.
+        pinned: Whether it is to stay whatever else needs the memory.
     """
 
     expire: Callable[[], None]
     keep_s: float = math.inf
     wall: Callable[[], float] = time.time
     used_at: float | None = field(default=None, init=False)
+    pinned: bool = field(default=False, init=False)
     _timer: asyncio.TimerHandle | None = field(default=None, init=False)
 
     def renew(self) -> None:
@@ -32,6 +34,16 @@ class Lifetime:
         self.stop()
         if self.keep_s < math.inf:
             self._timer = loop.call_later(self.keep_s, self._over)
+
+    def pin(self, usual_s: float, *, pinned: bool) -> None:
+        """Let it last for ever from the next time on that it is renewed, or for *usual_s* again."""
+        self.pinned = pinned
+        self.keep_s = math.inf if pinned else usual_s
+
+    def end(self) -> None:
+        """End it: the model goes over to another state."""
+        self.pinned = False
+        self.stop()
 
     def stop(self) -> None:
         """Let it not end by itself: it is not loaded, or in use."""

@@ -1,48 +1,39 @@
 """The face of it all: which models there are, loading and unloading them, and answering."""
 
+import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from attrs import define, evolve, field
 
+from ..conversation import Answer, Chunk, Embedded, EmbedRequest, GenerateRequest
 from ..devices import Machine, Sampler, Sensors
 from ..doctor import Diagnosis
 from ..doctor.experiment import CYCLES
-from ..errors import BackendUnavailable, DeadlineExceeded, ShuttingDown
+from ..errors import OracError, ShuttingDown
 from ..events import Events
 from ..files import ModelFiles
 from ..health import Finding, Flaw, Health, Required, fold
 from ..manifest import BenchmarkSettings, ModelsSettings
 from ..memory import Plan
+from ..outage import again_s
 from ..plugins import Plugins
 from ..state_directory import StateDirectory
-from ..types import (
-    Answer,
-    Chunk,
-    GenerateRequest,
-    Loaded,
-    LoadedInfo,
-    LoadProgress,
-    LoadRequest,
-    ModelState,
-    ServedModel,
-    Unloaded,
-)
-from . import formats
-from .admission import Limits, Ticket
+from ..types import Loaded, LoadedInfo, LoadProgress, LoadRequest, ModelState, ServedModel, Unloaded
+from . import repair as repairing
+from .admission import Limits
+from .census import Census
 from .clinic import Clinic, Examined, Treated
-from .draft import Draft
 from .engines import Backends
 from .fleet import Fleet
-from .flight import exhaust
 from .ledger import Ledger
 from .names import Names, Target
-from .news import telling
 from .options import refuse_other_options
+from .replies import Replies
 from .slots import Slot
 from .start import Start
-from .watch import Company, Watch
+from .watch import Watch
 
 
 @define(eq=False)
@@ -86,8 +77,10 @@ class ModelManager:
     start: Start = field(init=False)
     clinic: Clinic = field(init=False)
     closing: bool = field(default=False, init=False)
+    _closes_at: float = field(default=0.0, init=False)
     _fleet: Fleet = field(init=False)
     _ledger: Ledger = field(init=False)
+    _replies: Replies = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._ledger = Ledger(self.state)
@@ -104,6 +97,7 @@ class ModelManager:
             sampler=self.sampler,
         )
         self.start = Start(self._load_at_start, self.settings.retries)
+        self._replies = Replies(self._fleet, self._aim, self._stages, lambda: self.closing)
         self.clinic = Clinic(self._fleet, self.files, self._wanted, self._stages)
 
     @property
@@ -115,6 +109,16 @@ class ModelManager:
     def watch(self) -> Watch:
         """How fast each model answers, and what else goes on."""
         return self._fleet.watch
+
+    @property
+    def closes_in_s(self) -> float:
+        """Seconds until the last answer has ended, once ``closing``; at least one."""
+        return again_s(self._closes_at - time.monotonic())
+
+    @property
+    def census(self) -> Census:
+        """How everything stands, as far as it is known without asking any engine."""
+        return self._fleet.census()
 
     async def models(self) -> list[ServedModel]:
         """List every model of every backend that answers, in the manifest's order."""
@@ -165,13 +169,16 @@ class ModelManager:
         Raises:
             ModelNotFound: when there is no such model.
             ModelFileInvalid: when its file can not be used.
-            StateConflict: when it is, or is being, loaded with other options.
+            StateConflict: when it is, or is being, loaded with other options, or is not to be
+                pinned any more although the manifest says so.
             InsufficientMemory: when it does not fit, whatever may go.
             BackendError: when the engine fails.
         """
         started = time.perf_counter()
         model, slot = await self._wanted(request.model)
-        keep_s = self._fleet.keep_s(slot.key, request.keep_alive_s)
+        self._fleet.refuse_unpinning(slot.key, request)
+        asked_s = math.inf if request.pinned else request.keep_alive_s
+        keep_s = self._fleet.keep_s(slot.key, asked_s)
         request = evolve(request, model=slot.model, keep_alive_s=keep_s)
         already = slot.state is ModelState.READY
         if not already:
@@ -183,6 +190,7 @@ class ModelManager:
             model = await self.find(f"{slot.instance.name}/{slot.model}")
         applied = model.info.loaded or LoadedInfo()
         refuse_other_options(request, "is loaded", slot.asked, applied)
+        self._fleet.pin(slot, request)
         slot.keep(request.keep_alive_s)
         yield Loaded(
             slot.model,
@@ -212,14 +220,14 @@ class ModelManager:
         freed = model.info.loaded.memory_bytes if model.info.loaded else 0
         return Unloaded(slot.model, slot.instance.name, time.perf_counter() - started, freed)
 
-    async def generate(
+    def generate(
         self, request: GenerateRequest, *, deadline_s: float | None = None
-    ) -> AsyncGenerator[str | Answer, None]:
-        """Answer *request*, loading its model when need be: pieces of text, then the Answer.
+    ) -> AsyncGenerator[Chunk | Answer, None]:
+        """Answer *request*, loading its model when need be: pieces, then the whole Answer.
 
         Exactly one of two things ends it: the Answer, or an error. Closing it stops the engine.
         When the deadline passes after the first token, the Answer says so in its
-        ``finish_reason``.
+        ``finish_reason``. No piece is ``done``.
 
         Raises:
             InvalidRequest: when the request makes no sense.
@@ -230,26 +238,37 @@ class ModelManager:
             BackendError: when the engine fails, also in the middle of the answer.
             ShuttingDown: when ORAC is stopping.
         """
-        started = time.perf_counter()
-        formats.check(request.format)
-        ticket = Ticket(self.limits.deadline_s if deadline_s is None else deadline_s)
-        target, slot = await ticket.wait(self._aim(request.model))
-        draft = Draft(request, target, started=started)
-        with telling(self.events, draft):
-            async with slot.turn(ticket):
-                draft.admitted()
-                work = self._answer(evolve(request, model=target.model), slot, ticket, draft)
-                async with aclosing(work) as pieces:
-                    async for piece in pieces:
-                        yield piece
+        return self._replies.generate(request, deadline_s)
 
-    async def answer(self, request: GenerateRequest, *, deadline_s: float | None = None) -> Answer:
-        """Return the whole answer to *request*; raises as `generate` does."""
-        async with aclosing(self.generate(request, deadline_s=deadline_s)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Answer):
-                    return piece
-        raise AssertionError("unreachable: generate ends with an Answer or raises")
+    async def answer(
+        self, request: GenerateRequest, *, deadline_s: float | None = None, repair: bool = False
+    ) -> Answer:
+        """Return the whole answer to *request*; raises as `generate` does.
+
+        With *repair* a model whose answer misses the format asked for is told what is wrong and
+        asked once more, as long as the deadline allows; when that fails the first answer holds.
+        """
+        if not repair:
+            return await self._whole(request, deadline_s)
+        repairing.check(request)
+        allowed_s = self.limits.deadline_s if deadline_s is None else deadline_s
+        first = await self._whole(request, allowed_s)
+        if not repairing.needed(first):
+            return first
+        left_s = max(0.0, allowed_s - first.elapsed_s)
+        try:
+            second = await self._whole(repairing.question(request, first), left_s)
+        except OracError:
+            return first
+        return repairing.joined(first, second)
+
+    async def embed(self, request: EmbedRequest, *, deadline_s: float | None = None) -> Embedded:
+        """Turn texts into vectors, loading the model when need be; raises as `generate` does.
+
+        Raises:
+            InvalidRequest: also when the model makes no vectors, or a text is too long for it.
+        """
+        return await self._replies.embed(request, deadline_s)
 
     async def diagnose(self, name: str) -> Diagnosis:
         """Say why a model is as fast as it is; see `Clinic.diagnose`."""
@@ -300,39 +319,19 @@ class ModelManager:
                 cut short a first one.
         """
         self.closing = True
+        drain_s = self.limits.drain_s if drain_s is None else drain_s
+        self._closes_at = time.monotonic() + drain_s
         await self.start.close()
         await self.watch.close()
-        await self._fleet.stop(self.limits.drain_s if drain_s is None else drain_s)
+        await self._fleet.stop(drain_s)
         await self._ledger.close()
 
-    async def _answer(
-        self, request: GenerateRequest, slot: Slot, ticket: Ticket, draft: Draft
-    ) -> AsyncGenerator[str | Answer, None]:
-        """Load and answer; once more when the engine turns out to have lost the model."""
-        was_ready = slot.state is ModelState.READY
-        await self._ready(slot, ticket, draft)
-        try:
-            async with aclosing(self._written(request, slot, ticket, draft)) as pieces:
-                async for piece in pieces:
-                    yield piece
-                return
-        except BackendUnavailable as error:
-            slot.lost(error)
-            if draft.text or not was_ready or self.closing:
-                raise
-        await self._ready(slot, ticket, draft)
-        async with aclosing(self._written(request, slot, ticket, draft)) as pieces:
+    async def _whole(self, request: GenerateRequest, deadline_s: float | None) -> Answer:
+        async with aclosing(self.generate(request, deadline_s=deadline_s)) as pieces:
             async for piece in pieces:
-                yield piece
-
-    async def _ready(self, slot: Slot, ticket: Ticket, draft: Draft) -> None:
-        self._refuse_when_closing()
-        while slot.state is not ModelState.READY:
-            ticket.stage = "waiting for the model to be loaded"
-            await ticket.wait(slot.respite())
-            await ticket.wait(exhaust(self._stages(slot, LoadRequest(slot.model))))
-            await ticket.wait(self._fleet.survey())  # where it ended up
-        draft.ready()
+                if isinstance(piece, Answer):
+                    return piece
+        raise AssertionError("unreachable: generate ends with an Answer or raises")
 
     async def _stages(self, slot: Slot, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
         """Load a model with what the manifest wants of it, and yield how far it is."""
@@ -345,38 +344,6 @@ class ModelManager:
 
     async def _load_at_start(self, name: str) -> None:
         await self.load(LoadRequest(name))
-
-    async def _written(
-        self, request: GenerateRequest, slot: Slot, ticket: Ticket, draft: Draft
-    ) -> AsyncGenerator[str | Answer, None]:
-        ticket.stage = "waiting for the first token"
-        slot.last_used_at = self.wall()
-        keep_s = self._fleet.keep_s(slot.key, request.keep_alive_s)
-        async with slot.answering(ticket, keep_s), self._stream(slot, request) as (stream, company):
-            while True:
-                try:
-                    chunk = await ticket.wait(anext(stream))
-                except DeadlineExceeded:
-                    if not draft.text:
-                        raise
-                    yield draft.finish(Chunk(done=True), "deadline")
-                    return
-                if chunk.text:
-                    draft.add(chunk.text)
-                    yield chunk.text
-                if chunk.done:
-                    answer = draft.finish(chunk, chunk.finish_reason or "stop")
-                    self.watch.answered(slot.key, answer, company)
-                    yield answer
-                    return
-
-    @asynccontextmanager
-    async def _stream(
-        self, slot: Slot, request: GenerateRequest
-    ) -> AsyncIterator[tuple[AsyncGenerator[Chunk, None], Company]]:
-        with slot.breaker.watching(), self.watch.answering() as company:
-            async with aclosing(slot.instance.generate(request)) as stream:
-                yield stream, company
 
     async def _wanted(self, name: str) -> tuple[ServedModel, Slot]:
         self._refuse_when_closing()
@@ -394,4 +361,5 @@ class ModelManager:
 
     def _refuse_when_closing(self) -> None:
         if self.closing:
-            raise ShuttingDown("ORAC is stopping and takes no new work; ask again in a moment")
+            text = "ORAC is stopping and takes no new work; ask again in a moment"
+            raise ShuttingDown(text, self.closes_in_s)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from attrs import asdict, define, field
+from attrs import define, field, fields
 
+from ..conversation import Rates, Usage
 from ..events import Events
-from ..types import LoadProgress, LoadStage, ModelState, Rates, Usage
+from ..types import LoadProgress, LoadStage, ModelState
 from .draft import Draft
 from .flight import Report
 
@@ -22,6 +23,8 @@ PACE_S = 0.2
 
 LONGEST_TEXT = 300
 """Characters of a text that are told."""
+
+USAGE, RATES = ([each.name for each in fields(cls)] for cls in (Usage, Rates))
 
 LOST = "its engine lost it while it was ready"
 
@@ -54,7 +57,7 @@ class News:
         """Tell that the model went over from one state to another."""
         if now is ModelState.STARTING:
             self._begun.clear()
-        if now is before or not self.events.heard:
+        if now is before or not self.events.hears("model"):
             return
         self.events.publish(
             "model",
@@ -105,7 +108,7 @@ def telling(events: Events, draft: Draft) -> Iterator[None]:
         error = "cancelled"
         raise
     finally:
-        if events.heard:
+        if events.hears("answer"):
             events.publish("answer", **account(draft, error))
 
 
@@ -116,19 +119,19 @@ def account(draft: Draft, error: str | None) -> dict[str, Any]:
         draft: The answer.
         error: What ended the work on it; that counts for nothing when the answer was complete.
     """
-    answer, spans, ttft_s = draft.answer, draft.spans(), draft.ttft_s
+    answer, spans, ttft_s = draft.answer, draft.course.spans(), draft.ttft_s
     usage, rates = (answer.usage, answer.rates) if answer else (Usage(), Rates())
     return {
         "instance": draft.target.instance,
         "model": draft.target.model,
         "finish_reason": answer.finish_reason if answer else None,
         "error": None if answer else error,
-        **asdict(usage),
+        **{name: getattr(usage, name) for name in USAGE},
         "queue_ms": _ms(spans.queue_s),
         "load_ms": _ms(spans.load_s),
         "ttft_ms": None if ttft_s is None else _ms(ttft_s),
         "elapsed_ms": _ms(answer.elapsed_s if answer else spans.elapsed_s),
-        **asdict(rates),
+        **{name: getattr(rates, name) for name in RATES},
     }
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -55,11 +56,13 @@ class Pool:
         limits: Bounds of the service.
         planning: Plans a load.
         tenant: Finds the model of that name; None when there is none any more.
+        evictions: How often each model had to go for another, by name.
     """
 
     limits: Limits
     planning: Planning
     tenant: Callable[[str], Tenant | None]
+    evictions: Counter[str] = field(factory=Counter, init=False)
     _workers: asyncio.Semaphore = field(init=False)
     _turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
     _inside: dict[Key, Space | None] = field(factory=dict, init=False)
@@ -161,10 +164,12 @@ class Pool:
             return False
         await self._gather(resident, tenant, report)
         try:
-            return await tenant.vacate()
+            went = await tenant.vacate()
         except OracError as error:
             stayed[resident.name] = f"kept by its engine: {error}"
             return False
+        self.evictions[resident.name] += went
+        return went
 
     async def _gather(self, resident: Resident, tenant: Tenant, report: Report) -> None:
         """Let a model that is asked all the time answer for a while, then no more."""

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Collection
 from contextlib import aclosing
 
+from ..conversation import EmbedRequest, GenerateOptions, GenerateRequest, Message
 from ..errors import BackendError
 from ..plugins import Instance
-from ..types import EmbedRequest, GenerateOptions, GenerateRequest, Message
 
 CANARY = "Hi"
 """What a model is asked for the proof."""

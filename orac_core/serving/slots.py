@@ -3,8 +3,8 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 
 from attrs import define, evolve, field
 
@@ -217,10 +217,8 @@ class Slot(Standing):
             self.fail(error)
             self.pool.freed()
 
-    @asynccontextmanager
-    async def answering(
-        self, ticket: Ticket, keep_alive_s: float | None = None
-    ) -> AsyncIterator[None]:
+    @contextmanager
+    def answering(self, ticket: Ticket, keep_alive_s: float | None = None) -> Iterator[None]:
         """Keep the model from being unloaded while an answer is running, and some time after."""
         self._refuse_when_given_up()
         self.lifetime.stop()
@@ -378,7 +376,7 @@ class Slot(Standing):
 
     def _turned(self, before: ModelState) -> None:
         """Note that a model which was *before* is found to be something else."""
-        self.lifetime.stop()
+        self.lifetime.end()
         if self.state is ModelState.READY:
             if self.asked is None:  # it is another program's
                 self.lifetime.keep_s = math.inf
@@ -396,5 +394,5 @@ class Slot(Standing):
     def become(self, state: ModelState, reason: str | None = None) -> None:
         """Go over to *state*; raises as `Standing.become` does."""
         super().become(state, reason)
-        self.lifetime.stop()
+        self.lifetime.end()
         self.watch.turned(self, state)

@@ -6,10 +6,8 @@ from contextlib import contextmanager
 from attrs import define, field
 
 from ..errors import StateConflict
+from ..outage import Outage
 from .pool import Key
-
-RETRY_S = 30.0
-"""When to ask again for a model that is being examined, which takes minutes."""
 
 
 @define(eq=False)
@@ -25,6 +23,7 @@ class Ward:
     """
 
     patient: Key | None = field(default=None, init=False)
+    _outage: Outage = field(factory=Outage)
 
     @contextmanager
     def taken(self, key: Key) -> Iterator[None]:
@@ -37,13 +36,15 @@ class Ward:
             raise StateConflict(
                 f"{'/'.join(self.patient)} is being examined, and one model at a time can be; "
                 "wait for the end of that, or end it first",
-                RETRY_S,
+                self._outage.goes_on(),
             )
         self.patient = key
+        self._outage.goes_on()
         try:
             yield
         finally:
             self.patient = None
+            self._outage.over()
 
     def refuse(self, key: Key) -> None:
         """Refuse what is asked of a model that is being examined.
@@ -55,5 +56,5 @@ class Ward:
             raise StateConflict(
                 f"{'/'.join(key)} is being examined, which takes some minutes and nobody else may "
                 "disturb; ask again later, or ask another model",
-                RETRY_S,
+                self._outage.goes_on(),
             )

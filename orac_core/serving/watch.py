@@ -11,12 +11,13 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
+from ..conversation import Answer
 from ..devices import Sampler, Sensors
 from ..doctor import Diagnosis, Evidence, Snapshot, diagnose, over
 from ..events import Events
 from ..pace import SLOWER_RATIO, Baseline, Pace, Slowdown
 from ..state_directory import StateDirectory
-from ..types import Answer, InstanceHealth, LoadRequest, ModelInfo, ModelState
+from ..types import InstanceHealth, LoadRequest, ModelInfo, ModelState, Speed
 from .canaries import Canaries, Singer
 from .flight import forget_error
 from .kept import Kept
@@ -109,6 +110,11 @@ class Watch:
         found = {key: witness.diagnosis for key, witness in self._witnesses.items()}
         return {key: diagnosis for key, diagnosis in found.items() if diagnosis is not None}
 
+    def pace(self, key: Key) -> Pace | None:
+        """Return how fast a model answers; None where nothing of that is known yet."""
+        witness = self._witnesses.get(key)
+        return witness.pace if witness else None
+
     async def open(self) -> None:
         """Read what was kept."""
         await self._kept.open()
@@ -196,6 +202,15 @@ class Watch:
         told = slow is not None and slow.verdict == "degraded"
         why = explained(slow, witness.diagnosis) if slow is not None and told else None
         return "; ".join(filter(None, (info.warning, why))) or None
+
+    def speed(self, key: Key, info: ModelInfo) -> Speed:
+        """Return how fast a model is; nothing is known of one that is not loaded."""
+        if info.state is not ModelState.READY:
+            return Speed()
+        witness = self.witness(key)
+        baseline = witness.pace.baseline(witness.conditions)
+        known = None if baseline is None or baseline.provisional else baseline.tokens_per_second
+        return Speed(known, tuple(each.tokens_per_second for each in witness.recent))
 
     def against(self, key: Key, rate: float, depth: float) -> tuple[float, Baseline] | None:
         """Return a decode rate as a share of the model's baseline, and that; None without one.

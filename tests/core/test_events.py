@@ -85,3 +85,17 @@ def test_what_is_lost_and_what_is_read_are_all_there_was(room, number):
 async def _rest(inbox):
     while event := await inbox.get():
         yield event
+
+
+def test_who_listens_to_some_kinds_gets_those_and_makes_nobody_else_be_heard():
+    events = at_noon()
+    came: list[Event] = []
+    with events.listening_to({"model"}, came.append):
+        assert (events.heard, events.hears("model"), events.hears("sample")) == (False, True, False)
+        events.publish("sample", n=1)
+        events.publish("model", n=2)
+        with events.listening(came.append):
+            assert events.hears("sample")
+    events.publish("model", n=3)
+    assert [event.data["n"] for event in came] == [2]
+    assert not events.hears("model")

@@ -139,7 +139,7 @@ async def _read(
             elif isinstance(piece, Answer):
                 end = _checked(caller, piece, got)
             else:
-                got.append(piece)
+                got.append(piece.text)
                 if len(got) == pieces:
                     return "left"
     return end or "broke off"

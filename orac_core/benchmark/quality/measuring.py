@@ -5,8 +5,8 @@ from typing import Any
 
 from attrs import define, field
 
+from ...conversation import Message
 from ...errors import OracError, ShuttingDown
-from ...types import Message
 from ..progress import Progress
 from ..results import Quality
 from .outcome import Outcome

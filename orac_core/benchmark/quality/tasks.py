@@ -7,7 +7,7 @@ from typing import Any, Self
 from attrs import Attribute, evolve, field, frozen
 from attrs.validators import ge, le, matches_re, min_len
 
-from ...types import Message
+from ...conversation import Message
 from .outcome import Check, Outcome
 from .parts import FAMILIES
 from .schemas import a_schema

@@ -15,8 +15,8 @@ from orac_core.benchmark.quality import PARTS, TaskSet, built_in, read_folder
 from orac_core.benchmark.quality.answers import ExactCheck
 from orac_core.benchmark.quality.reading import CHECKS
 from orac_core.benchmark.quality.tasks import MAX_ANSWER
+from orac_core.conversation import Message
 from orac_core.errors import ConfigurationError
-from orac_core.types import Message
 
 TASKS = built_in()
 GOOD = {"id": "a", "prompt": "Say yes.", "checks": [{"kind": "exact", "answers": ["yes"]}]}

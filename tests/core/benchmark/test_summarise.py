@@ -8,8 +8,8 @@ from orac_core.benchmark.measure import Label, Marks, sample, shares
 from orac_core.benchmark.request import Goals
 from orac_core.benchmark.results import Energy, Measured, Result, Subject, Workload
 from orac_core.benchmark.summarise import covered_s, measured, ranked
+from orac_core.conversation import Answer, Rates, Usage
 from orac_core.statistics import Summary
-from orac_core.types import Answer, Rates, Usage
 from tests.core.benchmark.bench import made
 
 WORKLOAD = Workload("pp16+tg8", 16, 8)

@@ -99,6 +99,7 @@ async def test_the_last_ten_minutes_are_kept(sampler, time):
         await time.pass_by(2 * KEPT)
     assert len(sampler.samples) == KEPT
     assert sampler.samples[-1].at == 100.0 + 2 * KEPT
+    assert sampler.latest is sampler.samples[-1]
 
 
 async def test_while_somebody_measures_it_is_20_times_a_second(sampler, sensors, time):

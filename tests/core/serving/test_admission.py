@@ -27,6 +27,26 @@ async def test_one_more_than_may_wait_is_refused_at_once_with_when_to_ask_again(
     assert (caught.value.retry_after_s or 0) >= 1
 
 
+async def test_before_any_answer_has_ended_the_age_of_the_oldest_tells_when_to_ask_again():
+    admission = Admission(Limits(max_concurrency=1, max_queue=0))
+    async with admission.turn(Ticket(5)):
+        admission._begun.append(asyncio.get_running_loop().time() - 40)
+        with pytest.raises(QueueFull) as caught:
+            async with admission.turn(Ticket(5)):
+                pass
+    assert caught.value.retry_after_s in {40, 41}
+
+
+async def test_what_never_waits_is_held_to_the_deadline_and_to_a_stop_too():
+    ticket = Ticket(5)
+    ticket.check()
+    ticket.stop(ShuttingDown("bye"))
+    with pytest.raises(ShuttingDown, match="bye"):
+        ticket.check()
+    with pytest.raises(DeadlineExceeded):
+        Ticket(0).check()
+
+
 async def test_who_leaves_the_queue_makes_room():
     admission = Admission(Limits(max_concurrency=1, max_queue=1))
     async with admission.turn(Ticket(5)):

@@ -125,3 +125,24 @@ def tried(breaker, event):
 
 def down():
     raise BackendUnavailable("down")
+
+
+def test_a_failure_says_to_ask_again_after_as_long_as_the_engine_is_gone(breaker, clock):
+    def again_s():
+        with pytest.raises(BackendUnavailable) as caught, breaker.watching():
+            raise BackendUnavailable("gone")
+        return caught.value.retry_after_s
+
+    assert again_s() == 1
+    clock.now += 12
+    assert again_s() == 12
+    assert passes(breaker)
+    assert again_s() == 1
+
+
+def test_an_error_that_knows_itself_when_to_ask_again_keeps_that(breaker):
+    error = BackendUnavailable("busy")
+    error.retry_after_s = 7
+    with pytest.raises(BackendUnavailable), breaker.watching():
+        raise error
+    assert error.retry_after_s == 7

@@ -121,7 +121,7 @@ def test_one_model_at_a_time_is_examined_and_the_place_is_free_afterwards():
         ward.refuse(large)
         with pytest.raises(StateConflict, match="local/small is being examined") as refused:
             ward.refuse(small)
-        assert refused.value.retry_after_s == 30
+        assert refused.value.retry_after_s == 1
         with pytest.raises(StateConflict, match="local/small"), ward.taken(large):
             pass
         assert ward.patient == small

@@ -210,7 +210,8 @@ async def test_an_answer_is_pieces_of_text_and_then_the_whole_once(opened):
     manager = await opened(ScriptedBackend())
     pieces = [piece async for piece in manager.generate(ask())]
     answer = pieces.pop()
-    assert pieces == ["one ", "two ", "three"]
+    assert [piece.text for piece in pieces] == ["one ", "two ", "three"]
+    assert not any(piece.done for piece in pieces)
     assert isinstance(answer, Answer)
     assert (answer.text, answer.finish_reason) == ("one two three", "stop")
     assert (answer.model, answer.instance, answer.role) == ("small", "here", None)
@@ -291,7 +292,7 @@ async def test_a_stream_that_breaks_is_an_error_and_no_answer(opened):
     with pytest.raises(BackendUnavailable, match="the engine died"):
         async for piece in manager.generate(ask()):
             pieces.append(piece)  # noqa: PERF401 - what came before the error has to be kept
-    assert pieces == ["one ", "two "]
+    assert [piece.text for piece in pieces] == ["one ", "two "]
 
 
 async def test_an_engine_that_lost_the_model_gets_it_loaded_once_more(opened):
@@ -670,5 +671,5 @@ def test_run_refuses_an_empty_prompt_before_anything_is_opened():
 def test_every_error_has_one_root():
     errors = [getattr(orac_core, name) for name in orac_core.__all__]
     kinds = [each for each in errors if isinstance(each, type) and issubclass(each, Exception)]
-    assert len(kinds) == 14
+    assert len(kinds) == 16
     assert all(issubclass(each, OracError) for each in kinds)

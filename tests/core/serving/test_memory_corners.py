@@ -255,3 +255,15 @@ def test_a_model_that_another_program_loaded_does_not_expire():
         assert await loaded(manager) == {"small"}
 
     play(scene, keep_alive=30)
+
+
+def test_a_model_that_a_load_has_pinned_makes_no_room():
+    async def scene(board: Board, manager: ModelManager) -> None:
+        await load(manager, "small", pinned=True)
+        with pytest.raises(InsufficientMemory, match="here/small .* is pinned"):
+            await load(manager, "large")
+        await load(manager, "small", pinned=False)
+        await load(manager, "large")
+        assert await loaded(manager) == {"large"}
+
+    play(scene)

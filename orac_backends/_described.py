@@ -2,21 +2,6 @@
 
 from orac_core import FileInfo, GgufHeader, ModelFile, ModelInfo, ModelState
 
-# Architectures that turn text into a vector and continue no text.
-_EMBEDDING = frozenset(
-    {
-        "bert",
-        "eurobert",
-        "gemma-embedding",
-        "jina-bert-v2",
-        "jina-bert-v3",
-        "modern-bert",
-        "neo-bert",
-        "nomic-bert",
-        "nomic-bert-moe",
-    }
-)
-
 
 def described(file: ModelFile) -> ModelInfo:
     """Return what the file itself tells; a broken one is ``failed`` with its reason."""
@@ -39,9 +24,11 @@ def described(file: ModelFile) -> ModelInfo:
 
 
 def capabilities(header: GgufHeader | None) -> tuple[str, ...]:
-    """Return what a model of that header can do."""
-    if header is None:
+    """Return what a model of that header can do; nothing for one that only compares texts."""
+    if header is None or header.pooling == "rank":
         return ()
-    if header.architecture in _EMBEDDING:
+    if header.pooling is not None:
         return ("embedding",)
-    return ("completion", "chat") if header.has_chat_template else ("completion",)
+    if not header.has_chat_template:
+        return ("completion",)
+    return ("completion", "chat", "tools") if header.offers_tools else ("completion", "chat")

@@ -8,8 +8,8 @@ from the environment. Whatever goes wrong comes out as a `BackendError`.
 import asyncio
 import ssl
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, closing
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self, cast
@@ -18,7 +18,7 @@ import aiohttp
 import orjson
 from attrs import define, frozen
 
-from orac_core import BackendError, BackendUnavailable, InvalidRequest
+from orac_core import Alarm, BackendError, BackendUnavailable, InvalidRequest
 
 # Where rich is installed httpx brings its command line along: three quarters of the time and the
 # memory that importing it costs. Without this module it does as if rich were not there.
@@ -28,7 +28,9 @@ import httpx  # noqa: E402
 import httpx_aiohttp  # noqa: E402
 
 _ALWAYS = {"accept-encoding": "identity", "user-agent": "orac"}
-_JSON = {"content-type": "application/json"}
+_ENCODING = "ascii"  # else it is found out, header by header, for each request
+_NONE = httpx.Headers(encoding=_ENCODING)
+_JSON = httpx.Headers({"content-type": "application/json"}, _ENCODING)
 _BYTES = "application/octet-stream"
 _MAX_CONNECTIONS = 1024
 
@@ -83,7 +85,6 @@ class Stream:
     server: str
     _response: httpx.Response
     _idle_s: float
-    _patience_s: float
 
     async def reads(self) -> AsyncGenerator[bytes, None]:
         """Yield the body as it arrives, cut wherever the network cut it.
@@ -91,26 +92,19 @@ class Stream:
         Raises:
             BackendUnavailable: when the connection breaks, or nothing comes for too long.
         """
-        reads = cast("AsyncGenerator[bytes, None]", self._response.aiter_raw())
-        with _translating(self.server, self._idle_s):
-            async with aclosing(reads), aclosing(self._patient(reads)) as patient:
-                async for read in patient:
+        stream = cast("httpx.AsyncByteStream", self._response.stream)
+        reads = cast("AsyncGenerator[bytes, None]", aiter(stream))
+        with _Translating(self.server, self._idle_s), closing(Alarm()) as alarm:
+            async with aclosing(reads):
+                while True:
+                    try:
+                        with alarm.within(self._idle_s):
+                            read = await anext(reads)
+                    except StopAsyncIteration:
+                        return
+                    except TimeoutError as error:
+                        raise _silent(self.server, self._idle_s) from error
                     yield read
-
-    async def _patient(self, reads: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-        """Hold later reads to the shorter silence when the first had a longer one."""
-        if self._patience_s <= self._idle_s:
-            async for read in reads:
-                yield read
-            return
-        with suppress(StopAsyncIteration):
-            while True:
-                try:
-                    async with asyncio.timeout(self._idle_s):
-                        read = await anext(reads)
-                except TimeoutError as error:
-                    raise _silent(self.server, self._idle_s) from error
-                yield read
 
     async def whole(self, limit: int = 1 << 20) -> Reply:
         """Read the rest.
@@ -137,7 +131,6 @@ class HttpClient:
 
     server: str
     _base: httpx.URL
-    _headers: Mapping[str, str]
     _transport: httpx.AsyncBaseTransport
     _connect_s: float
 
@@ -164,10 +157,10 @@ class HttpClient:
         """
         unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # spares httpx reading certificates
         transport = httpx_aiohttp.AiohttpTransport(
-            client=_session(socket, keep_alive=keep_alive), verify=unused
+            client=_session(socket, _ALWAYS | dict(headers or {}), keep_alive=keep_alive),
+            verify=unused,
         )
-        base = httpx.URL(base_url.rstrip("/") + "/")
-        return cls(server, base, _ALWAYS | dict(headers or {}), transport, connect_s)
+        return cls(server, httpx.URL(base_url.rstrip("/") + "/"), transport, connect_s)
 
     @property
     def url(self) -> str:
@@ -229,33 +222,48 @@ class HttpClient:
         """
         patience_s = max(idle_s, first_s or 0.0)
         request = self._request(method, path, json, upload, patience_s)
-        with _translating(self.server, patience_s):
+        with _Translating(self.server, patience_s):
             response = await self._transport.handle_async_request(request)
         try:
-            yield Stream(response.status_code, self.server, response, idle_s, patience_s)
+            yield Stream(response.status_code, self.server, response, idle_s)
         finally:
-            with _translating(self.server):
+            with _Translating(self.server):
                 await response.aclose()
 
     def _request(
         self, method: str, path: str, json: object, upload: Upload | None, read_s: float
     ) -> httpx.Request:
-        headers = dict(self._headers)
-        content: AsyncIterable[bytes] | bytes | None = None
+        headers = _NONE
+        body: httpx.AsyncByteStream = httpx.ByteStream(b"")
         if upload is not None:
-            headers |= {"content-type": _BYTES, "content-length": str(upload.length)}
-            content = upload.pieces
+            told = {"content-type": _BYTES, "content-length": str(upload.length)}
+            headers = httpx.Headers(told, _ENCODING)
+            body = _Body(upload.pieces)
         elif json is not None:
-            headers |= _JSON
-            content = _encoded(json)
+            headers, body = _JSON, httpx.ByteStream(_encoded(json))
         limits = {"connect": self._connect_s, "pool": self._connect_s, "read": read_s}
-        return httpx.Request(
+        request = httpx.Request(
             method,
             _joined(self._base, path),
             headers=headers,
-            content=content,
+            stream=body,
             extensions={"timeout": limits},
         )
+        request.headers.encoding = _ENCODING
+        if upload is None:
+            request.read()
+        return request
+
+
+@frozen(eq=False)
+class _Body(httpx.AsyncByteStream):
+    """A body that is sent as it is read."""
+
+    pieces: AsyncIterable[bytes]
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self.pieces:
+            yield piece
 
 
 @lru_cache(maxsize=64)
@@ -264,7 +272,9 @@ def _joined(base: httpx.URL, path: str) -> httpx.URL:
     return base.join(path.removeprefix("/"))
 
 
-def _session(socket: Path | None, *, keep_alive: bool) -> aiohttp.ClientSession:
+def _session(
+    socket: Path | None, headers: Mapping[str, str], *, keep_alive: bool
+) -> aiohttp.ClientSession:
     connector: aiohttp.BaseConnector
     if socket is not None:
         connector = aiohttp.UnixConnector(
@@ -272,24 +282,32 @@ def _session(socket: Path | None, *, keep_alive: bool) -> aiohttp.ClientSession:
         )
     else:
         connector = aiohttp.TCPConnector(force_close=not keep_alive, limit=_MAX_CONNECTIONS)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+    jar = aiohttp.DummyCookieJar()
+    return aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=jar)
 
 
 def _encoded(json: object) -> bytes:
     try:
-        return orjson.dumps(json)
+        return bytes(memoryview(orjson.dumps(json)))  # its own holds 4 KiB, however short it is
     except (TypeError, ValueError) as error:
         raise InvalidRequest(f"the request cannot be written as JSON: {error}") from error
 
 
-@contextmanager
-def _translating(server: str, idle_s: float | None = None) -> Iterator[None]:
-    try:
-        yield
-    except httpx.ReadTimeout as error:
-        raise _silent(server, idle_s) from error
-    except (httpx.HTTPError, aiohttp.ClientError) as error:
-        raise _broken(server, error) from error
+@frozen
+class _Translating:
+    """Makes a `BackendError` of what goes wrong within."""
+
+    server: str
+    idle_s: float | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, httpx.ReadTimeout):
+            raise _silent(self.server, self.idle_s) from error
+        if isinstance(error, httpx.HTTPError | aiohttp.ClientError):
+            raise _broken(self.server, error) from error
 
 
 def _broken(server: str, error: Exception) -> BackendUnavailable:

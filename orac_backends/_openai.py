@@ -15,19 +15,24 @@ from attrs import define, field
 from orac_core import (
     BackendError,
     BackendUnavailable,
+    CallPiece,
     Chunk,
-    InvalidRequest,
+    FinishReason,
     OracError,
     Rates,
+    Token,
     Usage,
 )
 
 from ._http import HttpClient, Reply
+from ._logprobs import tokens
+from ._refusal import refused
 from ._sse import Oversized, SseParser
 
 _OK = 200
 _TOLD_REASONS = 1000
 _DONE = b"[DONE]"
+_REASONS: Mapping[str, FinishReason] = {"length": "length", "tool_calls": "tool_calls"}
 
 
 async def stream_answer(
@@ -48,8 +53,8 @@ async def stream_answer(
             raise refusal(await stream.whole())
         async with aclosing(stream.reads()) as reads:
             async for read in reads:
-                if text := answer.take(read):
-                    yield Chunk(text)
+                if (chunk := answer.take(read)) is not None:
+                    yield chunk
                 if answer.ended:
                     break
     yield answer.last_chunk()
@@ -79,21 +84,26 @@ class StreamedAnswer:
     _finish_reason: str | None = field(default=None, init=False)
     _usage: Usage = field(factory=Usage, init=False)
     _rates: Rates = field(factory=Rates, init=False)
+    _calls: list[CallPiece] = field(factory=list, init=False)
+    _tokens: list[Token] = field(factory=list, init=False)
 
-    def take(self, read: bytes) -> str:
-        """Return the text that *read* brought.
+    def take(self, read: bytes) -> Chunk | None:
+        """Return what *read* brought; None when that was nothing.
 
         Raises:
             InvalidRequest: when the server says that the request was wrong.
             BackendError: when it reports an error, or sends what is no answer.
         """
         try:
-            return "".join([self._text(event) for event in self._parser.feed(read)])
+            text = "".join([self._text(event) for event in self._parser.feed(read)])
         except (Oversized, ValueError, TypeError, AttributeError, LookupError) as error:
             raise BackendError(
                 f"{self.server} sent something that is not an answer ({error}); "
                 "is it the server that it is meant to be?",
             ) from error
+        if self._calls or self._tokens:
+            return self._whole(text)
+        return Chunk(text) if text else None
 
     def last_chunk(self) -> Chunk:
         """Return the chunk that is done.
@@ -107,10 +117,16 @@ class StreamedAnswer:
             raise BackendError(f"the content filter of {self.server} cut the answer")
         return Chunk(
             done=True,
-            finish_reason="length" if self._finish_reason == "length" else "stop",
+            finish_reason=_REASONS.get(self._finish_reason, "stop"),
             usage=self._usage,
             rates=self._rates,
         )
+
+    def _whole(self, text: str) -> Chunk:
+        calls, tokens_ = tuple(self._calls), tuple(self._tokens)
+        self._calls.clear()
+        self._tokens.clear()
+        return Chunk(text, calls=calls, tokens=tokens_)
 
     def _text(self, event: bytes) -> str:
         if self.ended:
@@ -128,6 +144,10 @@ class StreamedAnswer:
         if reason := choice.get("finish_reason"):
             self._finish_reason = str(reason)
         delta = choice.get("delta")
+        if told := choice.get("logprobs"):
+            self._tokens += tokens(told["content"])
+        if delta and (pieces := delta.get("tool_calls")):
+            self._calls += map(_piece, pieces)
         # Thoughts of a model come as `reasoning_content`: they are not part of the answer.
         text = choice.get("text") if delta is None else delta.get("content")
         return text if isinstance(text, str) else ""
@@ -147,12 +167,20 @@ class StreamedAnswer:
             )
 
 
+def _piece(told: Mapping[str, Any]) -> CallPiece:
+    function = told.get("function") or {}
+    texts = function.get("arguments") or "", told.get("id"), function.get("name")
+    if not isinstance(told["index"], int) or not all(isinstance(it, str | None) for it in texts):
+        raise TypeError("a call of a tool is malformed")
+    return CallPiece(told["index"], texts[0], texts[1] or None, texts[2] or None)
+
+
 def _error(server: str, code: int | None, message: str) -> OracError:
     """Return the error for an HTTP status, or for the code inside an error object."""
     told = f"{server}: {message}"
     match code:
         case 400 | 413 | 414 | 422:
-            return InvalidRequest(told)
+            return refused(told)
         case 401 | 403:
             return BackendError(f"{told}; check the key in the settings")
         case 404 | 408 | 429 | 502 | 503 | 504:

@@ -37,6 +37,8 @@ RANGES = {
     "seed": Range(0, 2**32 - 2, whole=True),  # llama.cpp takes 2**32 - 1 for "any"
     "max_tokens": Range(1, 16 << 20, whole=True),
     "repeat_penalty": Range(0.1, 10),
+    "frequency_penalty": Range(-2, 2),
+    "presence_penalty": Range(-2, 2),
 }
 """The options that are numbers, by name; llama.cpp and most others know them by these names."""
 

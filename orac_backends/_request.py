@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
-import orjson
+from orac_core import EmbedRequest, GenerateRequest, InvalidRequest, LoadRequest
 
-from orac_core import GenerateRequest, InvalidRequest, LoadRequest
+from ._schemas import check_schema
+from ._tools import check_tools
 
-_ROLES = ("system", "user", "assistant")
-_MAX_SCHEMA_BYTES = 256 << 10
-_MAX_SCHEMA_DEPTH = 64
+_MAX_TOP_LOGPROBS = 20
+_MAX_TEXTS = 2048
+_MAX_DIMENSIONS = 1 << 20
 _LOAD_RANGES = {
     "context_length": (1, 16 << 20),
     "gpu_layers": (0, 10_000),
@@ -17,7 +18,7 @@ _LOAD_RANGES = {
 
 
 def check(request: GenerateRequest) -> None:
-    """Return when the request has either messages or a prompt, known roles and a sane format.
+    """Return when the request has either messages or a prompt, and both them and it make sense.
 
     Raises:
         InvalidRequest: naming what is wrong with the request.
@@ -26,12 +27,30 @@ def check(request: GenerateRequest) -> None:
         raise InvalidRequest("give either messages or a prompt", {"messages": "or prompt"})
     if request.prompt == "":
         raise empty_prompt()
-    for number, message in enumerate(request.messages):
-        if message.role not in _ROLES:
-            problem = f"must be one of {', '.join(_ROLES)}"
-            raise InvalidRequest(f"role {problem}", {f"messages.{number}.role": problem})
+    check_tools(request)
     if request.format is not None and request.format != "json":
-        _check_schema(request.format)
+        if not isinstance(request.format, Mapping):
+            raise InvalidRequest('format must be "json" or a JSON schema', {"format": "wrong type"})
+        check_schema("format", request.format)
+    if request.top_logprobs is not None:
+        _require_whole("top_logprobs", request.top_logprobs, 0, _MAX_TOP_LOGPROBS)
+
+
+def check_embed(request: EmbedRequest) -> None:
+    """Return when there are texts, not too many, and none of them is empty.
+
+    Raises:
+        InvalidRequest: naming what is wrong with the request.
+    """
+    if not 0 < len(request.texts) <= _MAX_TEXTS:
+        problem = f"must be 1 to {_MAX_TEXTS}"
+        raise InvalidRequest(f"the texts {problem}, not {len(request.texts)}", {"texts": problem})
+    for number, text in enumerate(request.texts):
+        if not text.strip():
+            told = f"text {number + 1} of {len(request.texts)} is empty"
+            raise InvalidRequest(told, {f"texts.{number}": "must be a text that is not empty"})
+    if request.dimensions is not None:
+        _require_whole("dimensions", request.dimensions, 1, _MAX_DIMENSIONS)
 
 
 def check_load(request: LoadRequest) -> None:
@@ -42,33 +61,16 @@ def check_load(request: LoadRequest) -> None:
     """
     for name, (low, high) in _LOAD_RANGES.items():
         value = getattr(request, name)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            problem = f"must be a whole number from {low} to {high}"
-            raise InvalidRequest(f"{name}: {problem}", {name: problem})
+        if value is not None:
+            _require_whole(name, value, low, high)
+
+
+def _require_whole(name: str, value: object, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        problem = f"must be a whole number from {low} to {high}"
+        raise InvalidRequest(f"{name}: {problem}", {name: problem})
 
 
 def empty_prompt() -> InvalidRequest:
     """Return the error for a prompt without a letter."""
     return InvalidRequest("the prompt is empty", {"prompt": "must not be empty"})
-
-
-def _check_schema(schema: object) -> None:
-    """Refuse what could exhaust the stack of the engine, or is no schema at all."""
-    if not isinstance(schema, Mapping):
-        raise InvalidRequest('format must be "json" or a JSON schema', {"format": "wrong type"})
-    try:
-        size = len(orjson.dumps(schema))
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"format is not JSON: {error}", {"format": "not JSON"}) from error
-    if size > _MAX_SCHEMA_BYTES or _deeper_than(schema, _MAX_SCHEMA_DEPTH):
-        problem = f"at most {_MAX_SCHEMA_BYTES} bytes and {_MAX_SCHEMA_DEPTH} levels"
-        raise InvalidRequest(f"format is too large: {problem}", {"format": problem})
-
-
-def _deeper_than(value: object, levels: int) -> bool:
-    if not isinstance(value, (Mapping, list, tuple)):
-        return False
-    inner = value.values() if isinstance(value, Mapping) else value
-    return levels == 0 or any(_deeper_than(item, levels - 1) for item in inner)

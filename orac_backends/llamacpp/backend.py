@@ -12,9 +12,12 @@ from orac_core import (
     BackendError,
     BackendUnavailable,
     Chunk,
+    Embeddings,
+    EmbedRequest,
     GenerateRequest,
     Host,
     InstanceHealth,
+    InvalidRequest,
     LoadProgress,
     LoadRequest,
     ModelFile,
@@ -27,11 +30,13 @@ from orac_core import (
 
 from .._contents import validated
 from .cores import free_cores
+from .embedding import embeddings
 from .folder import socket_folder
 from .launch import EmbeddedEngine, Engine, ServerBinary
 from .listing import listed
 from .plan import Plan, plan, usual
 from .settings import LlamaCppSettings
+from .vectors import pooling_of
 from .worker_process import Worker
 
 
@@ -105,12 +110,23 @@ class LlamaCppBackend:
             BackendUnavailable: when the model is not loaded, or its worker dies.
             BackendError: when the engine fails.
         """
-        worker = self._workers.get(request.model)
-        if worker is None:
-            raise BackendUnavailable(f"{request.model} is not loaded; load it first")
+        worker = self._worker(request.model)
+        if worker.only_embeds:
+            raise _only_embeds(request.model)
         async with aclosing(worker.answer(request)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    @hookimpl
+    async def embed(self, request: EmbedRequest) -> Embeddings:
+        """Ask the worker of a model for vectors.
+
+        Raises:
+            InvalidRequest: when a text is empty or too long, or the model makes no vectors.
+            BackendUnavailable: when the model is not loaded, or its worker dies.
+            BackendError: when the engine fails.
+        """
+        return await embeddings(self._worker(request.model), request)
 
     @hookimpl
     async def health(self) -> InstanceHealth:
@@ -129,6 +145,12 @@ class LlamaCppBackend:
                 await worker.stop()
         self._workers.clear()
 
+    def _worker(self, model: str) -> Worker:
+        worker = self._workers.get(model)
+        if worker is None:
+            raise BackendUnavailable(f"{model} is not loaded; load it first")
+        return worker
+
     def _details(self) -> dict[str, object]:
         """Return what only this backend knows; of a GPU the worker that was started last tells."""
         told = [it.sees_gpu for it in self._workers.values() if it.sees_gpu is not None]
@@ -137,7 +159,9 @@ class LlamaCppBackend:
 
     def _listed(self, file: ModelFile) -> ModelInfo:
         would_use = usual(file, self.settings, self.engine.gpu_layers)
-        return evolve(listed(file, self._workers.get(file.id)), would_use=would_use)
+        pooling = pooling_of(file.header, self.settings)
+        info = listed(file, self._workers.get(file.id), pooling)
+        return evolve(info, would_use=would_use)
 
     async def _found(self, model: str) -> ModelFile:
         file = await self.host.files.find(model)
@@ -189,3 +213,11 @@ async def open_backend(settings: LlamaCppSettings, host: Host) -> AsyncIterator[
             yield backend
         finally:
             await backend.close()
+
+
+def _only_embeds(model: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"{model} makes vectors of texts, and continues none; take a model that lists the "
+        "capability `completion`",
+        {"model": "makes vectors only"},
+    )

@@ -17,6 +17,7 @@ from orac_core import BackendError, BackendUnavailable
 
 from .._process import ChildProcess, child_environment, tethered
 from .plan import Plan
+from .vectors import Vectors
 
 _WORKER = Path(__file__).with_name("worker.py")
 _ANY_HOST = "http://llama.cpp"
@@ -120,6 +121,8 @@ class EmbeddedEngine:
             "gpu_layers": plan.gpu_layers,
             "threads": plan.threads,
             "parent": os.getpid(),
+            "pooling": plan.vectors.pooling if plan.vectors else None,
+            "batch": plan.vectors.batch if plan.vectors else None,
         }
         return Launch(
             argv=(sys.executable, "-P", str(_WORKER)),
@@ -237,7 +240,24 @@ def _arguments(plan: Plan, host: str, port: int, flags: frozenset[str]) -> tuple
     if plan.gpu_layers is not None:
         fixed["--n-gpu-layers"] = str(plan.gpu_layers)
     optional = tuple(part for wish in _OPTIONAL_FLAGS if wish[0] in flags for part in wish)
-    return (*(part for pair in fixed.items() for part in pair), *optional)
+    # The last word counts: a batch that vectors need comes after the usual one.
+    asked = (*(part for pair in fixed.items() for part in pair), *optional)
+    return asked if plan.vectors is None else (*asked, *_for_vectors(plan.vectors, flags))
+
+
+def _for_vectors(wanted: Vectors, flags: frozenset[str]) -> tuple[str, ...]:
+    asked = {
+        "--embeddings": (),
+        "--pooling": (wanted.pooling,),
+        "--batch-size": (str(wanted.batch),),
+        "--ubatch-size": (str(wanted.batch),),
+    }
+    if missing := [flag for flag in asked if flag not in flags]:
+        raise BackendUnavailable(
+            f"this server_binary makes no vectors: it does not know {', '.join(missing)}; "
+            "update it, or take the engine that comes with ORAC",
+        )
+    return tuple(part for flag, values in asked.items() for part in (flag, *values))
 
 
 def _free_port() -> int:

@@ -6,8 +6,10 @@ from orac_core import LoadedInfo, LoadRequest, ModelFile
 
 from .._request import check_load
 from .settings import LlamaCppSettings
+from .vectors import Vectors, vectors
 
 _DEFAULT_CONTEXT = 4096
+_DEFAULT_TEXT = 512  # its batch is as long, and takes memory with every token of the vocabulary
 _START_BYTES_PER_S = 25 << 20
 
 
@@ -22,6 +24,7 @@ class Plan:
         gpu_layers: Layers on the GPU; None leaves it to the engine.
         threads: Threads that compute.
         start_timeout_s: Time it has to start.
+        vectors: How it makes vectors; None when it makes none.
     """
 
     file: ModelFile
@@ -30,6 +33,7 @@ class Plan:
     gpu_layers: int | None
     threads: int
     start_timeout_s: float
+    vectors: Vectors | None = None
 
     @property
     def total_context(self) -> int:
@@ -54,8 +58,10 @@ def usual(file: ModelFile, settings: LlamaCppSettings, gpu_layers: int | None) -
 
 
 def _context_length(file: ModelFile, wanted: int | None) -> int:
-    trained = file.header.context_length if file.header else None
-    return min(wanted or _DEFAULT_CONTEXT, trained or wanted or _DEFAULT_CONTEXT)
+    header = file.header
+    usual = _DEFAULT_TEXT if header and header.is_encoder else _DEFAULT_CONTEXT
+    trained = header.context_length if header else None
+    return min(wanted or usual, trained or wanted or usual)
 
 
 def plan(
@@ -67,12 +73,15 @@ def plan(
         InvalidRequest: naming the option that is out of range.
     """
     check_load(request)
+    context = _context_length(file, request.context_length or settings.context_length)
+    parallel = request.parallel or settings.parallel
     return Plan(
         file=file,
-        context_length=_context_length(file, request.context_length or settings.context_length),
-        parallel=request.parallel or settings.parallel,
+        context_length=context,
+        parallel=parallel,
         gpu_layers=settings.gpu_layers if request.gpu_layers is None else request.gpu_layers,
         threads=settings.threads or free_cores,
         # The slowest storage ORAC is made for, an SD card, and twice that for the work.
         start_timeout_s=settings.start_timeout_s + file.size_bytes / _START_BYTES_PER_S,
+        vectors=vectors(file, context, parallel, settings),
     )

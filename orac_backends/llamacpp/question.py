@@ -6,10 +6,11 @@ The chat template is the engine's business: it runs inside the worker, never in 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orac_core import GenerateRequest
+from orac_core import GenerateRequest, InvalidRequest, Message
 
 from .._options import checked_fields
 from .._request import check, empty_prompt
+from .._tools import callable_tools, functions, must_call, speaks_of_tools
 
 # A JSON object (RFC 8259) in the engine's notation, with little white space: small models get lost
 # in it. The engine's own JSON mode fails when an answer is cut inside of a letter.
@@ -35,7 +36,11 @@ _ALWAYS = {
 
 
 def question(
-    request: GenerateRequest, context_length: int, *, has_template: bool
+    request: GenerateRequest,
+    context_length: int,
+    *,
+    has_template: bool,
+    knows_tools: bool = False,
 ) -> tuple[str, dict[str, Any]]:
     """Return the path to post to, and the body.
 
@@ -49,17 +54,65 @@ def question(
     if request.options.ignore_eos is not None:
         body["ignore_eos"] = request.options.ignore_eos
     check(request)
+    if speaks_of_tools(request) and not knows_tools:
+        raise _knows_no_tools(request.model)
     if request.prompt is None and has_template:
-        messages = [{"role": it.role, "content": it.content} for it in request.messages]
-        return "/v1/chat/completions", body | {"messages": messages} | _format(
-            request.format, _chat_format
-        )
+        return "/v1/chat/completions", body | _chat(request)
     prompt = request.prompt
     if prompt is None:
         prompt = "\n\n".join(message.content for message in request.messages)
     if not prompt:
         raise empty_prompt()
-    return "/v1/completions", body | {"prompt": prompt} | _format(request.format, _raw_format)
+    told = {} if request.top_logprobs is None else {"logprobs": max(1, request.top_logprobs)}
+    return "/v1/completions", body | {"prompt": prompt} | told | _format(
+        request.format, _raw_format
+    )
+
+
+def _chat(request: GenerateRequest) -> dict[str, Any]:
+    told = {"messages": [_turn(message) for message in request.messages]}
+    return told | _tools(request) | _probabilities(request) | _format(request.format, _chat_format)
+
+
+def _turn(message: Message) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_call_id is not None:
+        turn["tool_call_id"] = message.tool_call_id
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    return turn
+
+
+def _tools(request: GenerateRequest) -> dict[str, Any]:
+    tools = callable_tools(request)
+    if not tools or request.toolbox is None:
+        return {}
+    choice = "required" if must_call(request) else "auto"
+    fields = {"tools": functions(tools), "tool_choice": choice}
+    parallel = request.toolbox.parallel
+    return fields if parallel is None else fields | {"parallel_tool_calls": parallel}
+
+
+def _probabilities(request: GenerateRequest) -> dict[str, Any]:
+    """The engine tells nothing at all of a token when none of the likeliest is asked for."""
+    if request.top_logprobs is None:
+        return {}
+    return {"logprobs": True, "top_logprobs": max(1, request.top_logprobs)}
+
+
+def _knows_no_tools(model: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"the chat template of {model} has no place for tools; leave them out, or take a model "
+        "that lists the capability `tools`",
+        {"tools": "not known to the model"},
+    )
 
 
 def _chat_format(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,12 @@ class LlamaCppSettings:
             as one built for CUDA.
         parallel: Answers at once for each model; more of them wait for their turn.
         context_length: Tokens that prompt and answer may have together; None for what the model
-            was trained for, at most 4096.
+            was trained for, at most 4096, and at most 512 for an encoder such as BERT.
         gpu_layers: Layers to put on the GPU; None leaves it to the engine.
+        embeddings: Whether models that answer make vectors of texts as well, of up to 512 tokens.
+            It costs 4 KiB for each token of the vocabulary: 590 MiB where there are 150,000. None
+            for those where it costs at most 32 MiB, with the engine that comes with ORAC. Models
+            made for vectors make them anyway.
         threads: Threads that compute; None for as many as there are cores, less one: the engine
             suffers badly from a core that it has to share.
         start_timeout_s: Time that the engine has to start, besides that for the size of the file.
@@ -33,6 +37,7 @@ class LlamaCppSettings:
         default=None, validator=validators.optional(validators.ge(1))
     )
     gpu_layers: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
+    embeddings: bool | None = None
     threads: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
     start_timeout_s: float = field(default=60.0, validator=validators.gt(0.0))
     idle_timeout_s: float = field(default=60.0, validator=validators.gt(0.0))

@@ -4,7 +4,8 @@ A program of its own that imports nothing of ORAC, so that its memory is the mod
 line of JSON from its standard input, serves, and ends when that input ends: when ORAC dies.
 
 The line has ``model``, ``socket``, ``api_key``, ``total_context``, ``parallel``, ``gpu_layers``,
-``threads``, ``parent``. The key comes this way because others can read a command line.
+``threads``, ``parent``, and ``pooling`` and ``batch``, null where no vectors are made. The key
+comes this way because others can read a command line.
 """
 
 import ctypes
@@ -17,7 +18,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _FAILED = 3
-_LAST_WORDS_S = 0.1
+_LAST_WORDS_S = 0.3
 _WARNINGS = 2
 _GPU = "GPU"
 
@@ -59,6 +60,8 @@ def _serve(wishes: dict[str, Any]) -> None:
     params = xllamacpp.CommonParams()
     _set_model(params, wishes, has_gpu=has_gpu)
     _set_memory(params)
+    if wishes["pooling"] is not None:
+        _set_vectors(params, wishes)
     _set_access(params, wishes)
     params.verbosity = _WARNINGS
     _kept.append(xllamacpp.Server(params))
@@ -90,6 +93,15 @@ def _set_memory(params: Any) -> None:
     # pages would count as available memory while they are in use.
     params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
     params.n_batch = 512  # an answer that nobody wants any more is noticed between batches
+
+
+def _set_vectors(params: Any, wishes: dict[str, Any]) -> None:
+    import xllamacpp  # noqa: PLC0415 - see above
+
+    params.embedding = True
+    name = f"LLAMA_POOLING_TYPE_{wishes['pooling'].upper()}"
+    params.pooling_type = getattr(xllamacpp.llama_pooling_type, name)
+    params.n_batch = params.n_ubatch = wishes["batch"]
 
 
 def _set_access(params: Any, wishes: dict[str, Any]) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from orac_core import (
     BackendError,
@@ -19,16 +19,20 @@ from orac_core import (
     LoadProgress,
     ModelFile,
     ModelState,
+    OracError,
 )
 
 from .._http import HttpClient, Reply
-from .._openai import stream_answer
+from .._logprobs import limited
+from .._openai import refusal, stream_answer
 from .._process import ChildProcess, Tail
+from .._vectors import Vector
 from . import log
 from .launch import Engine, Launch
 from .plan import Plan
 from .question import question
 from .reading import read_ahead
+from .turns import Turns
 
 _OK = 200
 _ASK_S = 5.0
@@ -64,11 +68,13 @@ class Worker:
     _client: HttpClient | None = field(default=None, init=False)
     _applied: LoadedInfo = field(factory=LoadedInfo, init=False)
     _spawning: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    _slots: asyncio.Semaphore = field(init=False)
+    _turns: Turns = field(init=False)
+    _template_knows_tools: bool | None = field(default=None, init=False)
     _schema_turn: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._slots = asyncio.Semaphore(self.plan.parallel)
+        alone = self.plan.vectors is not None and self.plan.vectors.alone
+        self._turns = Turns(self.plan.parallel, 1 if alone else self.plan.parallel)
 
     @property
     def file(self) -> ModelFile:
@@ -81,6 +87,21 @@ class Worker:
         if self.state is not ModelState.FAILED:
             return None
         return self._failure or self._obituary()
+
+    @property
+    def only_embeds(self) -> bool:
+        """Whether it is made for vectors, and continues no text."""
+        header = self.file.header
+        return header is not None and header.pooling is not None
+
+    @property
+    def knows_tools(self) -> bool:
+        """Whether its chat template has a place for tools; as its file looks until it is loaded."""
+        header = self.file.header
+        if header is None or not header.has_chat_template:
+            return False
+        told = self._template_knows_tools
+        return header.offers_tools if told is None else told
 
     @property
     def loaded(self) -> LoadedInfo | None:
@@ -149,11 +170,29 @@ class Worker:
             request,
             self._applied.context_length or self.plan.context_length,
             has_template=header is not None and header.has_chat_template,
+            knows_tools=self.knows_tools,
         )
-        # The engine is silent to those who wait for one of its slots, as if it were dead.
-        async with self._slots, aclosing(self._asked_for(path, body)) as chunks:
+        async with self._turns.of("answers"), aclosing(self._asked_for(path, body)) as chunks:
             async for chunk in chunks:
-                yield chunk
+                yield _without_more(chunk, request.top_logprobs)
+
+    async def vector(self, text: str) -> tuple[Vector, int]:
+        """Return the vector of a text, and the tokens that it has.
+
+        Raises:
+            InvalidRequest: when it is too long.
+            BackendUnavailable: when the model is not ready, or the process dies.
+            BackendError: when the engine fails, or sends what is no vector.
+        """
+        async with self._turns.of("vectors"), self._noticing_an_end():
+            if self.state is not ModelState.READY or self._client is None:
+                raise self._unavailable()
+            reply = await self._client.request(
+                "POST", "/v1/embeddings", json={"input": text}, timeout_s=self.idle_timeout_s
+            )
+        if reply.status != _OK:
+            raise _unread(reply)
+        return _vector(reply)
 
     async def _asked_for(self, path: str, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
         if self.state is not ModelState.READY or self._client is None:
@@ -161,10 +200,14 @@ class Worker:
         stream = stream_answer(self._client, path, body, idle_s=self.idle_timeout_s)
         if "json_schema" in body:
             stream = self._held_to_schema(stream)
+        async with self._noticing_an_end(), aclosing(stream) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    @asynccontextmanager
+    async def _noticing_an_end(self) -> AsyncIterator[None]:
         try:
-            async with aclosing(stream) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+            yield
         except BackendUnavailable as error:
             if await self._has_ended():
                 raise self._unavailable() from error
@@ -238,6 +281,8 @@ class Worker:
         layers = log.offloaded_layers(self._tail.lines)
         self.sees_gpu = log.sees_gpu(self._tail.lines)
         settings = told.get("default_generation_settings") or {}
+        template = told.get("chat_template_caps") or {}
+        self._template_knows_tools = template.get("supports_tools")
         return LoadedInfo(
             context_length=settings.get("n_ctx") or self.plan.context_length,
             parallel=told.get("total_slots") or self.plan.parallel,
@@ -297,3 +342,25 @@ def _client(server: str, launch: Launch, key: str) -> HttpClient:
         headers={"authorization": f"Bearer {key}"},
         keep_alive=False,
     )
+
+
+def _without_more(chunk: Chunk, top: int | None) -> Chunk:
+    """Return a chunk with no more of the likeliest tokens than were asked for."""
+    return evolve(chunk, tokens=limited(chunk.tokens, top)) if chunk.tokens else chunk
+
+
+def _unread(reply: Reply) -> OracError:
+    """Return why the engine made no vector; it calls it a failure of its own if a text is long."""
+    error = refusal(reply)
+    if "is too large to process" in str(error):
+        return InvalidRequest(str(error))
+    return error
+
+
+def _vector(reply: Reply) -> tuple[Vector, int]:
+    told = reply.json()
+    try:
+        numbers = tuple(map(float, told["data"][0]["embedding"]))
+        return numbers, int(told["usage"]["prompt_tokens"])
+    except (LookupError, TypeError, ValueError) as error:
+        raise BackendError(f"{reply.server} answered without a vector") from error

@@ -4,12 +4,26 @@ The last line says why the answer ended. One that is done without a reason was c
 died (``DoneReasonConnectionClosed`` in llm/server.go), and one that never comes was cut elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import orjson
 from attrs import define, field
 
-from orac_core import BackendError, Chunk, Embeddings, PullProgress, Rates, Usage
+from orac_core import (
+    BackendError,
+    CallPiece,
+    Chunk,
+    Embeddings,
+    FinishReason,
+    PullProgress,
+    Rates,
+    Token,
+    Usage,
+)
+
+from .._logprobs import limited, tokens
 
 _NS = 1e9
 _REASONS = ("stop", "length")
@@ -22,22 +36,37 @@ class StreamedAnswer:
 
     Attributes:
         server: Who answers, for messages.
+        most_calls: How many calls of tools are told; None for all that come.
+        top_logprobs: How many of the likeliest tokens are told.
         last: The line that was done, once it has come.
     """
 
     server: str
+    most_calls: int | None = None
+    top_logprobs: int | None = None
     last: Mapping[str, Any] | None = field(default=None, init=False)
 
-    def take(self, lines: Sequence[Mapping[str, Any]]) -> str:
-        """Return the text that *lines* brought; thoughts of the model are not part of it."""
-        texts = []
+    _called: int = field(default=0, init=False)
+
+    def take(self, lines: Sequence[Mapping[str, Any]]) -> Chunk | None:
+        """Return what *lines* brought, if anything; thoughts of the model are not part of it.
+
+        Raises:
+            BackendError: when they are no part of an answer.
+        """
+        texts, calls, found = [], list[CallPiece](), list[Token]()
         for line in lines:
             if self.last is not None:
                 break
             texts.append(_text(line))
+            calls += self._calls(line)
+            found += self._tokens(line)
             if line.get("done") is True:
                 self.last = line
-        return "".join(texts)
+        text = "".join(texts)
+        if not (text or calls or found):
+            return None
+        return Chunk(text, calls=tuple(calls), tokens=tuple(found))
 
     def last_chunk(self) -> Chunk:
         """Return the chunk that is done.
@@ -50,13 +79,42 @@ class StreamedAnswer:
             raise BackendError(f"{self.server} broke its answer off in the middle; ask again")
         return Chunk(
             done=True,
-            finish_reason="length" if reason == "length" else "stop",
+            finish_reason=self._finish_reason(reason),
             usage=usage(self.last),
             rates=Rates(
                 prefill_tokens_per_second=_rate(self.last, "prompt_eval"),
                 decode_tokens_per_second=_rate(self.last, "eval"),
             ),
         )
+
+    def _finish_reason(self, told: str) -> FinishReason:
+        """Return why the answer ended; Ollama does not tell calls from other ends."""
+        if told == "length":
+            return "length"
+        return "tool_calls" if self._called else "stop"
+
+    def _calls(self, line: Mapping[str, Any]) -> Iterator[CallPiece]:
+        message = line.get("message")
+        for told in (message.get("tool_calls") if isinstance(message, dict) else None) or ():
+            if self._called != self.most_calls:
+                yield self._call(told)
+                self._called += 1
+
+    def _call(self, told: Any) -> CallPiece:
+        try:
+            function = told["function"]
+            arguments = orjson.dumps(function.get("arguments") or {}).decode()
+            made = f"call_{secrets.token_hex(12)}"
+            return CallPiece(self._called, arguments, told.get("id") or made, function["name"])
+        except (LookupError, TypeError, AttributeError) as error:
+            raise BackendError(f"{self.server} sent a call of a tool that is none") from error
+
+    def _tokens(self, line: Mapping[str, Any]) -> tuple[Token, ...]:
+        """Return the tokens of a line; an Ollama before 0.12.11 tells none."""
+        try:
+            return limited(tokens(line.get("logprobs") or ()), self.top_logprobs)
+        except (LookupError, TypeError, ValueError) as error:
+            raise BackendError(f"{self.server} sent probabilities that are none") from error
 
 
 def usage(line: Mapping[str, Any]) -> Usage:

@@ -35,8 +35,9 @@ from .._http import HttpClient
 from .._request import check_load
 from . import question, runners
 from .address import Address, find
-from .answer import StreamedAnswer, embeddings, pulled
+from .answer import StreamedAnswer, pulled
 from .api import OllamaApi
+from .embedding import embedded
 from .importing import Import
 from .listing import Inventory, listed, words
 from .machine import Recovery
@@ -131,7 +132,8 @@ class OllamaBackend:
         self._require_running()
         served = self._roster.served(request.model)
         path, body = question.question(request, served.loading, served.capabilities)
-        answer = StreamedAnswer(self.api.client.server)
+        limits = question.most_calls(request), request.top_logprobs
+        answer = StreamedAnswer(self.api.client.server, *limits)
         with self._noticing(served):
             stream = self.api.lines(
                 path,
@@ -141,8 +143,8 @@ class OllamaBackend:
             )
             async with aclosing(stream) as reads:
                 async for lines in reads:
-                    if text := answer.take(lines):
-                        yield Chunk(text)
+                    if (chunk := answer.take(lines)) is not None:
+                        yield chunk
                     if answer.last is not None:
                         break
         yield answer.last_chunk()
@@ -152,10 +154,10 @@ class OllamaBackend:
         """Return a vector for each text."""
         self._require_running()
         served = self._roster.served(request.model)
-        body = question.embedding(request, served.loading)
         with self._noticing(served):
-            told = await self.api.embed(body, self.settings.first_token_timeout_s)
-        return embeddings(self.api.client.server, told)
+            return await embedded(
+                self.api, request, served.loading, self.settings.first_token_timeout_s
+            )
 
     @hookimpl
     async def pull(self, request: PullRequest) -> AsyncGenerator[PullProgress, None]:

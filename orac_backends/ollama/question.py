@@ -5,15 +5,16 @@ it anew without a word. Nothing is cut in silence (``truncate``, ``shift``), and
 without a bound: to Ollama a limit of 0 or -1 means none.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
 
-from orac_core import EmbedRequest, GenerateRequest, duration_s
+from orac_core import EmbedRequest, GenerateRequest, InvalidRequest, Message, duration_s
 
 from .._options import checked_fields
 from .._request import check
+from .._tools import as_mapping, callable_tools, functions, must_call, speaks_of_tools
 
 _DEFAULT_CONTEXT = 4096
 _UNBOUNDED = 1 << 17
@@ -82,22 +83,67 @@ def question(
         InvalidRequest: naming what is wrong with the request.
     """
     check(request)
+    _check_tools(request, capabilities)
     body = loading.fields | {"stream": True, "truncate": False, "shift": False}
     body["options"] = loading.options | _sampling(request, loading)
     if request.format is not None:
         body["format"] = _plain(request.format)
     if "thinking" in capabilities:
         body["think"] = False
+    if request.top_logprobs is not None:
+        body |= {"logprobs": True, "top_logprobs": request.top_logprobs}
     if request.prompt is not None:
         return "/api/generate", body | {"prompt": request.prompt, "raw": True}
-    messages = [{"role": it.role, "content": it.content} for it in request.messages]
-    return "/api/chat", body | {"messages": messages}
+    if tools := callable_tools(request):
+        body["tools"] = functions(tools)
+    return "/api/chat", body | {"messages": _turns(request.messages)}
+
+
+def most_calls(request: GenerateRequest) -> int | None:
+    """Return how many calls an answer may have; Ollama itself can not be told."""
+    alone = request.toolbox is not None and request.toolbox.parallel is False
+    return 1 if alone else None
 
 
 def embedding(request: EmbedRequest, loading: Loading) -> dict[str, Any]:
     """Return the body of a request for vectors."""
     body = loading.fields | {"input": list(request.texts), "truncate": False}
     return body if request.dimensions is None else body | {"dimensions": request.dimensions}
+
+
+def _check_tools(request: GenerateRequest, capabilities: Collection[str]) -> None:
+    """Refuse what Ollama would pass over in silence."""
+    if must_call(request):
+        raise InvalidRequest(
+            "Ollama can not be made to call a tool, only be offered some: ask with tool_choice "
+            "auto, or ask a backend of kind llamacpp",
+            {"tool_choice": "must be auto or none"},
+        )
+    if speaks_of_tools(request) and capabilities and "tools" not in capabilities:
+        raise InvalidRequest(
+            f"{request.model} has no place for tools; leave them out, or take a model that lists "
+            "the capability `tools`",
+            {"tools": "not known to the model"},
+        )
+
+
+def _turns(messages: Sequence[Message]) -> list[dict[str, Any]]:
+    called = {call.id: call.name for message in messages for call in message.tool_calls}
+    return [_turn(message, called) for message in messages]
+
+
+def _turn(message: Message, called: Mapping[str, str]) -> dict[str, Any]:
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.tool_call_id is not None:
+        turn["tool_call_id"] = message.tool_call_id
+        if name := called.get(message.tool_call_id):
+            turn["tool_name"] = name
+    if message.tool_calls:
+        turn["tool_calls"] = [
+            {"id": it.id, "function": {"name": it.name, "arguments": as_mapping(it.arguments)}}
+            for it in message.tool_calls
+        ]
+    return turn
 
 
 def _sampling(request: GenerateRequest, loading: Loading) -> dict[str, Any]:

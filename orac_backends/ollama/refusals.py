@@ -20,6 +20,7 @@ from orac_core import (
 )
 
 from .._http import Reply
+from .._refusal import TOO_LONG, refused
 
 _TOLD = 1000
 _BUSY_S = 2.0
@@ -38,9 +39,7 @@ _REQUEST = (
     "must be of type",
     "invalid format:",
     "does not support",
-    "exceeds the available context size",
-    "exceeds the context length",
-    "exceeds maximum context length",
+    *TOO_LONG,
 )
 _RUNNER_DIED = (
     "an error was encountered while running the model",
@@ -95,7 +94,7 @@ def error_of(server: str, status: int, text: str) -> OracError:
     if _DISK_FULL in low:
         return BackendError(f"{told}; free some disk where Ollama keeps its models")
     if any(sign in low for sign in _REQUEST):
-        return InvalidRequest(told)
+        return refused(told)
     return _by_status(status, server, told, text)
 
 

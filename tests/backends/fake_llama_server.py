@@ -6,6 +6,7 @@ Environment: ``FAKE_WITHOUT_SOCKETS`` makes its help silent about Unix sockets, 
 import argparse
 import os
 import sys
+import time
 
 import xllamacpp
 
@@ -19,6 +20,9 @@ HELP = """
 --sse-ping-interval N           seconds between pings
 --cache-ram N                   maximum cache size in MiB
 --reasoning-budget N            0 for no thinking
+--embeddings                    restrict to only support embedding use case
+--pooling {{none,mean,cls,last}}  pooling type for embeddings
+--ubatch-size N                 physical maximum batch size
 """
 
 
@@ -42,6 +46,9 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{flag}", type=int)
     for flag in ("batch-size", "sse-ping-interval", "cache-ram", "reasoning-budget"):
         parser.add_argument(f"--{flag}", type=int, required=True)
+    parser.add_argument("--embeddings", action="store_true")
+    parser.add_argument("--pooling")
+    parser.add_argument("--ubatch-size", type=int)
     for flag in ("offline", "no-ui"):
         parser.add_argument(f"--{flag}", action="store_true", required=True)
     return parser.parse_args()
@@ -58,11 +65,17 @@ def serve(wanted: argparse.Namespace) -> None:
     params.n_batch = wanted.batch_size
     params.sse_ping_interval = wanted.sse_ping_interval
     params.cache_ram_mib = wanted.cache_ram
+    if wanted.embeddings:
+        name = f"LLAMA_POOLING_TYPE_{wanted.pooling.upper()}"
+        params.embedding = True
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, name)
+        params.n_ubatch = wanted.ubatch_size
     params.api_keys = [os.environ["LLAMA_API_KEY"]]
     params.fit_params = False
     try:
         server = xllamacpp.Server(params)
     except RuntimeError:
+        time.sleep(0.5)  # the engine writes its reason from a thread of its own
         os._exit(1)
     sys.stderr.write("load_tensors: offloaded 2/3 layers to GPU\n")
     sys.stderr.flush()

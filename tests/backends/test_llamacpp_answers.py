@@ -13,6 +13,7 @@ from orac_core import (
     GenerateRequest,
     InvalidRequest,
     Message,
+    PromptTooLong,
 )
 from tests.backends.driving import (
     ask,
@@ -90,7 +91,7 @@ async def test_a_conversation_that_ends_with_an_answer_gets_a_new_one(loaded):
 
 async def test_a_prompt_that_is_too_long_is_the_callers_mistake(loaded):
     for request in (chat, raw):
-        with pytest.raises(InvalidRequest, match="exceeds the available context size"):
+        with pytest.raises(PromptTooLong, match="exceeds the available context size"):
             await ask(loaded, request(MODEL, "hello " * 1000))
     assert (await ask(loaded, chat(MODEL, max_tokens=1)))[-1].done
 

@@ -35,7 +35,7 @@ async def test_a_llama_server_serves_a_model(open_llamacpp, fake_server, monkeyp
     pid = pid_of(llamacpp, MODEL)
     line = command_line(pid)
     worker = llamacpp._workers[MODEL]
-    assert worker._client._headers["authorization"].split()[1] not in line
+    assert worker._client._transport.client.headers["authorization"].split()[1] not in line
     assert (f"--host {worker.socket}" if sockets else "--host 127.0.0.1") in line
     assert "--n-gpu-layers 7" in line
     assert "--no-slots" not in line  # its help does not know it

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import gguf
 import pytest
-from hypothesis import given
+from attrs import evolve
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orac_backends.llamacpp import LlamaCppSettings
@@ -18,6 +20,7 @@ from orac_backends.llamacpp.log import (
 from orac_backends.llamacpp.plan import plan
 from orac_backends.llamacpp.question import question
 from orac_backends.llamacpp.reading import read_ahead
+from orac_backends.llamacpp.vectors import Vectors, pooling_of
 from orac_core import (
     BackendError,
     GenerateOptions,
@@ -29,7 +32,9 @@ from orac_core import (
     ModelFileInvalid,
 )
 from orac_core.files import Place, read_header
+from orac_core.memory import Setup, estimate
 from tests.tiny_models import write
+from tests.tiny_specialists import TinyBert, write_bert
 
 counts = st.integers(1, 256)
 
@@ -46,6 +51,11 @@ def model_file(tmp_path, **shape) -> ModelFile:
         problem=None,
         place=Place(tmp_path, "a test"),
     )
+
+
+@pytest.fixture(scope="module")
+def header(tmp_path_factory):
+    return read_header(write(tmp_path_factory.mktemp("header"), "tiny-qwen3-0.6b"))
 
 
 @given(physical=counts, allowed=counts, quota=st.none() | st.floats(0.1, 64))
@@ -216,3 +226,92 @@ def test_whether_to_go_on_past_the_end_of_an_answer_reaches_the_engine(wanted):
     request = GenerateRequest("m", prompt="x", options=GenerateOptions(ignore_eos=wanted))
     _, body = question(request, 64, has_template=False)
     assert body.get("ignore_eos") is wanted
+
+
+def planned(file, **request):
+    return plan(file, LoadRequest("m", **request), LlamaCppSettings(), 1)
+
+
+@pytest.mark.parametrize("parallel", [1, 2, 3, 5, 7, 64])
+def test_a_batch_of_vectors_is_a_multiple_of_the_texts_at_once(tmp_path, parallel):
+    settings = LlamaCppSettings(embeddings=True)
+    wanted = LoadRequest("m", parallel=parallel)
+    for shape in ({}, {"pooling": gguf.PoolingType.LAST}, {"pooling": gguf.PoolingType.MEAN}):
+        chosen = plan(model_file(tmp_path, **shape), wanted, settings, 1).vectors
+        assert chosen.batch % parallel == 0
+        assert 0 < chosen.longest <= 512
+
+
+def test_a_model_that_answers_makes_vectors_unasked_where_its_vocabulary_is_small(tmp_path):
+    file = model_file(tmp_path)
+    assert planned(file).vectors == Vectors("mean", 512, 512, alone=True)
+    assert file.header
+    large = evolve(file, header=evolve(file.header, vocabulary_size=8193))
+    assert planned(large).vectors is None
+
+
+@given(tokens=st.integers(1, 1 << 14), context=st.integers(1, 1 << 15), parallel=st.integers(1, 64))
+@example(tokens=8192, context=512, parallel=1)
+@example(tokens=8193, context=512, parallel=1)
+def test_vectors_that_nobody_asked_for_are_estimated_to_cost_at_most_32_mib(
+    header, tokens, context, parallel
+):
+    shape, setup = evolve(header.shape, vocabulary_size=tokens), Setup(context, parallel)
+    silent = estimate(shape, setup).compute_bytes
+    costs = estimate(evolve(shape, pooling="mean"), setup).compute_bytes - silent
+    if pooling_of(evolve(header, vocabulary_size=tokens), LlamaCppSettings()):
+        assert costs <= 32 << 20
+    else:
+        assert costs + 4 * parallel * tokens > 32 << 20
+
+
+@pytest.mark.parametrize("tokens", [None, 0, 300, 1 << 18])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_vectors_are_made_or_not_as_the_settings_want_it(header, tokens, wanted):
+    found = pooling_of(evolve(header, vocabulary_size=tokens), LlamaCppSettings(embeddings=wanted))
+    assert found == ("mean" if wanted else None)
+
+
+def test_nothing_is_made_unasked_of_a_vocabulary_that_nobody_knows(header):
+    assert pooling_of(evolve(header, vocabulary_size=None), LlamaCppSettings()) is None
+
+
+def test_a_llama_server_of_the_users_makes_vectors_only_where_they_are_asked_for(header):
+    own = LlamaCppSettings(server_binary=Path("llama-server"))
+    assert pooling_of(header, own) is None
+    assert pooling_of(header, evolve(own, embeddings=True)) == "mean"
+
+
+@pytest.mark.parametrize("wanted", [None, False, True])
+def test_what_a_file_says_of_its_vectors_holds_whatever_is_set(header, wanted):
+    for pooling in ("mean", "cls", "last", "rank"):
+        made = evolve(header, pooling=pooling)
+        assert pooling_of(made, LlamaCppSettings(embeddings=wanted)) == pooling
+    assert pooling_of(None, LlamaCppSettings(embeddings=wanted)) is None
+
+
+def test_the_last_token_needs_a_small_batch_only(tmp_path):
+    file = model_file(tmp_path, pooling=gguf.PoolingType.LAST, context_length=2048)
+    assert planned(file, parallel=2).vectors == Vectors("last", 128, 2048)
+
+
+def test_an_encoder_reads_a_text_as_a_whole_of_512_tokens_unless_more_is_asked_for(tmp_path):
+    path = write_bert(tmp_path, bert=TinyBert(context_length=2048))
+    file = evolve(model_file(tmp_path), header=read_header(path))
+    assert planned(file, parallel=1).vectors == Vectors("mean", 512, 512)
+    asked = planned(file, parallel=1, context_length=1000)
+    assert asked.vectors == Vectors("mean", 1000, 1000)
+    with pytest.raises(InvalidRequest, match="`parallel`"):
+        planned(file, parallel=8, context_length=4)
+
+
+def test_a_model_for_vectors_keeps_no_cache_but_has_logits_for_a_batch(tmp_path):
+    encoder = read_header(write_bert(tmp_path)).shape
+    talker = read_header(write(tmp_path, "tiny-qwen3-0.6b")).shape
+    assert encoder
+    assert talker
+    setup = Setup(512, 1, gpu_layers=0)
+    assert estimate(encoder, setup).kv_cache_bytes == 0
+    asked, plain = (estimate(evolve(talker, pooling=it), setup) for it in ("mean", None))
+    logits = (2 * 512 - 1) * 4 * talker.vocabulary_size
+    assert asked.total_bytes - plain.total_bytes == logits

@@ -77,7 +77,7 @@ async def test_states_are_those_of_the_worker(llamacpp):
             assert (await told(llamacpp, MODEL)).state is ModelState.STARTING
     info = await told(llamacpp, MODEL)
     assert info.state is ModelState.READY
-    assert info.capabilities == ("completion", "chat")
+    assert info.capabilities == ("completion", "chat", "embedding")
     unloading = asyncio.create_task(llamacpp.unload(MODEL))
     await asyncio.sleep(0)
     await unloading

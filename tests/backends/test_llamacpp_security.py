@@ -31,7 +31,7 @@ async def stranger(worker):
 
 
 def key_of(worker) -> str:
-    return worker._client._headers["authorization"].removeprefix("Bearer ")
+    return worker._client._transport.client.headers["authorization"].removeprefix("Bearer ")
 
 
 async def test_the_key_is_on_no_command_line_and_not_in_the_environment(worker):

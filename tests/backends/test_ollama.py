@@ -18,6 +18,7 @@ from orac_core import (
     ModelFileInvalid,
     ModelNotFound,
     ModelState,
+    PromptTooLong,
     PullRequest,
     QueueFull,
 )
@@ -513,7 +514,7 @@ async def test_a_foreign_name_of_the_host_is_explained(fake):
 async def test_a_prompt_that_is_too_long_is_refused_and_never_cut(open_ollama):
     ollama = await open_ollama(context_length=64)
     await load(ollama, "tiny:latest")
-    with pytest.raises(InvalidRequest, match="exceeds"):
+    with pytest.raises(PromptTooLong, match="exceeds"):
         await ask(ollama, chat("tiny:latest", "robot sees left " * 500))
 
 

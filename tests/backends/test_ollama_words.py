@@ -18,9 +18,11 @@ from orac_backends.ollama.replies import Installed, Running, Shown
 from orac_core import (
     BackendError,
     BackendUnavailable,
+    Chunk,
     InsufficientMemory,
     InvalidRequest,
     ModelState,
+    PromptTooLong,
     QueueFull,
 )
 from tests.ollama_fake.recorded import VERSIONS, case
@@ -43,7 +45,7 @@ def refused(status, error):
             InvalidRequest,
         ),
         (400, '"tiny" does not support thinking', InvalidRequest),
-        (500, "the input length exceeds the context length", InvalidRequest),
+        (500, "the input length exceeds the context length", PromptTooLong),
         (503, "server busy, please try again.  maximum pending requests exceeded", QueueFull),
         (499, "request canceled", BackendUnavailable),
         (500, "unable to load model: /store/blobs/sha256-1", BackendError),
@@ -76,7 +78,7 @@ def test_an_error_wrapped_in_an_error_is_unwrapped():
         }
     }
     error = refused(400, json.dumps(inner))
-    assert type(error) is InvalidRequest
+    assert type(error) is PromptTooLong
     assert str(error) == "Ollama: request (1227 tokens) exceeds the available context size"
 
 
@@ -144,7 +146,7 @@ LAST = {
 
 def test_an_answer_is_its_pieces_and_the_counts_of_its_last_line():
     answer = StreamedAnswer("Ollama")
-    assert answer.take([piece("a"), piece("b"), LAST, piece("late")]) == "ab"
+    assert answer.take([piece("a"), piece("b"), LAST, piece("late")]) == Chunk("ab")
     chunk = answer.last_chunk()
     assert (chunk.finish_reason, chunk.usage.prompt_tokens, chunk.usage.completion_tokens) == (
         "stop",
@@ -166,7 +168,9 @@ def test_counts_that_are_absent_are_not_known():
 
 def test_thoughts_are_no_part_of_the_answer():
     answer = StreamedAnswer("Ollama")
-    assert answer.take([{"message": {"content": "", "thinking": "hm"}}, piece("yes")]) == "yes"
+    assert answer.take([{"message": {"content": "", "thinking": "hm"}}, piece("yes")]) == Chunk(
+        "yes"
+    )
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from orac_backends._http import HttpClient
 from orac_backends._openai import StreamedAnswer, stream_answer
-from orac_core import BackendError, BackendUnavailable, Chunk, InvalidRequest, Rates, Usage
+from orac_core import (
+    BackendError,
+    BackendUnavailable,
+    CallPiece,
+    Candidate,
+    Chunk,
+    InvalidRequest,
+    Rates,
+    Token,
+    Usage,
+)
 
 USAGE = {
     "prompt_tokens": 7,
@@ -52,7 +62,7 @@ def test_any_cut_gives_the_same_answer(places):
     places = sorted({0, len(CHAT), *places})
     answer = StreamedAnswer("x")
     pieces = [answer.take(CHAT[a:b]) for a, b in pairwise(places)]
-    assert "".join(pieces) == "Grüß dich 🤖"
+    assert "".join(piece.text for piece in pieces if piece) == "Grüß dich 🤖"
     assert answer.ended
     assert answer.last_chunk() == END
 
@@ -188,3 +198,50 @@ async def test_a_filtered_answer_is_not_passed_off_as_whole():
 async def test_counts_that_are_none_are_left_out(number):
     body = event(choices=[{"text": "", "finish_reason": "stop"}], usage={"prompt_tokens": number})
     assert (await asked(body))[-1].usage == Usage()
+
+
+def called(index, **function) -> bytes:
+    told = {"index": index, **function.pop("more", {}), "function": function}
+    return event(choices=[{"delta": {"tool_calls": [told]}, "finish_reason": None}])
+
+
+async def test_calls_of_tools_come_in_pieces():
+    body = (
+        called(0, more={"id": "a"}, name="move", arguments="{")
+        + called(0, arguments="}")
+        + called(1, more={"id": "b"}, name="stop")
+        + event(choices=[{"delta": {}, "finish_reason": "tool_calls"}])
+    )
+    chunk, last = await asked(body)
+    assert chunk.calls == (
+        CallPiece(0, "{", "a", "move"),
+        CallPiece(0, "}"),
+        CallPiece(1, "", "b", "stop"),
+    )
+    assert last.finish_reason == "tool_calls"
+
+
+@pytest.mark.parametrize(
+    "piece", [{}, 5, {"index": "0"}, {"index": 0, "id": 5}, {"index": 0, "function": 5}]
+)
+async def test_a_call_that_is_none_is_an_error(piece):
+    with pytest.raises(BackendError, match="not an answer"):
+        await asked(event(choices=[{"delta": {"tool_calls": [piece]}, "finish_reason": "stop"}]))
+
+
+@pytest.mark.parametrize("kind", ["text", "delta"])
+async def test_tokens_come_with_their_probabilities(kind):
+    one = {"token": "a", "bytes": [97], "logprob": -0.5}
+    told = [{**one, "top_logprobs": [one]}, {"token": "", "bytes": [], "logprob": -1.0}]
+    said = {"text": "a"} if kind == "text" else {"delta": {"content": "a"}}
+    body = event(choices=[{**said, "logprobs": {"content": told}, "finish_reason": "stop"}])
+    chunk, _ = await asked(body)
+    assert chunk == Chunk("a", tokens=(Token("a", -0.5, b"a", (Candidate("a", -0.5),)),))
+
+
+@pytest.mark.parametrize(
+    "told", [5, {"content": 5}, {"content": [5]}, {"content": [{"token": "a"}]}]
+)
+async def test_probabilities_that_are_none_are_an_error(told):
+    with pytest.raises(BackendError, match="not an answer"):
+        await asked(event(choices=[{"text": "a", "logprobs": told, "finish_reason": "stop"}]))

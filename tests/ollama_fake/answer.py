@@ -78,7 +78,7 @@ class Answer:
                 return
             while True:
                 yield " "  # as a model does that cannot end and may write nothing else
-        if self.tools():
+        if self.calls():
             return
         endless = "num_predict" in self.asked.options and self._limit is None
         ends = None if endless else self.ends_after
@@ -88,14 +88,12 @@ class Answer:
                 return
             yield word
 
-    def tools(self) -> dict[str, Any]:
-        """Return the call of the first tool, when the model has tools."""
-        if self.asked.verb != "chat" or not self.asked.tools:
-            return {}
-        tool = self.asked.tools[0]["function"]
-        arguments = json.loads(json_after(tool.get("parameters") or {}))
-        call = {"function": {"name": tool["name"], "arguments": arguments}}
-        return {"message": {"role": "assistant", "content": "", "tool_calls": [call]}}
+    def calls(self) -> list[dict[str, Any]]:
+        """Return a call of each tool, when the model has tools."""
+        if self.asked.verb != "chat":
+            return []
+        functions = [tool["function"] for tool in self.asked.tools]
+        return [_call(number, function) for number, function in enumerate(functions)]
 
     def context(self) -> dict[str, list[int]]:
         if self.asked.verb == "chat" or self.asked.raw:
@@ -107,3 +105,9 @@ class Answer:
             return None
         one = {"token": token, "logprob": -0.5, "bytes": list(token.encode())}
         return [{**one, "top_logprobs": [one] * self.asked.logprobs}]
+
+
+def _call(number: int, function: dict[str, Any]) -> dict[str, Any]:
+    arguments = json.loads(json_after(function.get("parameters") or {}))
+    told = {"index": number, "name": function["name"], "arguments": arguments}
+    return {"id": f"call_{number:08x}", "function": told}

@@ -135,10 +135,11 @@ class Answers:
             prompted = perf_counter_ns()
             async for token in self._tokens(answer, use.runner):
                 yield self._line(asked, token, logprobs=answer.logprobs(token.text))
+            if calls := answer.calls():
+                yield self._line(asked, calls=calls)
             ended = perf_counter_ns()
             yield {
                 **self._line(asked, done_reason=answer.done_reason),
-                **answer.tools(),
                 **answer.context(),
                 "total_duration": ended - began,
                 "load_duration": use.load_ns,
@@ -174,8 +175,12 @@ class Answers:
         runner.last_prompt = asked.prompt
         return {} if again and self.faults.hides_cached else {"prompt_eval_count": count}
 
-    def _line(self, asked: Asked, token: Token = NO_TOKEN, **more: Any) -> dict[str, Any]:
-        said = {"thinking": token.text} if token.is_thought else {}
+    def _line(
+        self, asked: Asked, token: Token = NO_TOKEN, calls: list | None = None, **more: Any
+    ) -> dict[str, Any]:
+        said: dict[str, Any] = {"thinking": token.text} if token.is_thought else {}
+        if calls:
+            said["tool_calls"] = calls
         text = "" if token.is_thought else token.text
         if asked.verb == "chat":
             said = {"message": {"role": "assistant", "content": text, **said}}
@@ -198,7 +203,8 @@ class Answers:
             if refusal and texts and EMBEDDING not in model.capabilities:
                 raise refusal
             count = self._fitted(body, texts, use.runner)
-            embeddings = [vector(text, model.embedding_length) for text in texts]
+            length = model.embedding_length
+            embeddings = [vector(text, length, body.get("dimensions")) for text in texts]
         return {"model": asked.model, "embeddings": embeddings} | (
             {
                 "total_duration": perf_counter_ns() - began,
@@ -234,7 +240,7 @@ async def _with_error_line(
 
 async def _joined(lines: AsyncGenerator[dict[str, Any], None], verb: str) -> dict[str, Any]:
     """Return one object that says what the lines say."""
-    said: dict[str, str] = {}
+    said: dict[str, Any] = {}
     logprobs: list = []
     last: dict = {}
     try:
@@ -251,7 +257,7 @@ async def _joined(lines: AsyncGenerator[dict[str, Any], None], verb: str) -> dic
     return {**last, **said, **more}
 
 
-def _add(said: dict[str, str], part: dict[str, Any]) -> None:
-    for key in ("response", "content", "thinking"):
+def _add(said: dict[str, Any], part: dict[str, Any]) -> None:
+    for key, nothing in (("response", ""), ("content", ""), ("thinking", ""), ("tool_calls", [])):
         if key in part:
-            said[key] = said.get(key, "") + part[key]
+            said[key] = said.get(key, nothing) + part[key]

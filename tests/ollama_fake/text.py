@@ -55,10 +55,10 @@ def pieces(text: str) -> list[str]:
     return _PIECES.findall(text)
 
 
-def vector(text: str, length: int) -> list[float]:
-    """Return an embedding: of length 1, the same for the same text."""
+def vector(text: str, length: int, dimensions: int | None = None) -> list[float]:
+    """Return an embedding: of length 1, the same for the same text, cut where that is asked for."""
     chosen = random.Random(hashlib.sha256(text.encode(errors="replace")).digest())
-    numbers = [chosen.gauss(0, 1) for _ in range(length)]
+    numbers = [chosen.gauss(0, 1) for _ in range(length)][:dimensions]
     norm = sum(number * number for number in numbers) ** 0.5
     return [number / norm for number in numbers]
 

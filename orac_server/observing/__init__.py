@@ -1,0 +1,1 @@
+"""What operators see: a line of the log for each request, metrics, and spans where wanted."""

@@ -1,3 +1,8 @@
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("playwright") else ["test_page.py", "test_report.py"]
+if find_spec("playwright"):
+    from tests.browser.visiting import browser, visit
+
+    __all__ = ["browser", "visit"]
+
+collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]

@@ -1,181 +1,200 @@
-"""The page in a real browser."""
+"""What all views have in common, in a real browser."""
 
+import asyncio
+import re
 from contextlib import AsyncExitStack
-from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from attrs import define, field
-from playwright.async_api import Locator, Page, async_playwright, expect
+from playwright.async_api import expect
 
 import orac_core
 from orac_core import BackendError
+from orac_core.devices import Gpu, Machine, Memory
 from orac_core.manifest import parse
-from tests.scripted import ScriptedBackend, ScriptedSettings, plugins
-from tests.server.serving import service as serving
-from tests.tiny_models import write
-from tests.waiting import until
+from tests.browser.visiting import CHROMIUM, SCRIPTED, served
+from tests.scripted import NoSensors, ScriptedBackend, ScriptedSettings, plugins
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-SCRIPTED = {"backends": {"fake": {"kind": "scripted"}}}
-MARKUP = "<img src=x onerror=alert(1)>"
+VIEWS = ["Overview", "Models", "Try", "Benchmark", "Health"]
 
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="no chromium is installed")
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.skipif(not CHROMIUM.exists(), reason="no chromium is installed"),
+]
 
 
-@define(eq=False)
-class Visit:
-    """A page that is open, and what its console complained of."""
-
-    page: Page
-    complaints: list[str] = field(factory=list)
-
-    def model(self, name: str) -> Locator:
-        return self.page.locator(".model").filter(has=self.page.get_by_text(name, exact=True))
-
-    async def ask(self, model: str, prompt: str) -> None:
-        await self.page.get_by_label("Model", exact=True).select_option(model)
-        await self.page.get_by_label("Text").fill(prompt)
-        await self.page.get_by_role("button", name="Send").click()
-
-    def listen(self) -> None:
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("dialog", lambda dialog: self.complaints.append(dialog.message))
+async def test_every_view_has_an_address_and_a_title_and_takes_the_focus(visit):
+    visit = await visit(ScriptedBackend(), "")
+    await expect(visit.page).to_have_title("Overview · ORAC")
+    for view in VIEWS[1:]:
+        await visit.look(view)
+        await expect(visit.page).to_have_title(f"{view} · ORAC")
+        await expect(visit.page.locator("main")).to_be_focused()
+        assert visit.page.url.endswith(f"#/{view.lower()}")
+    await visit.page.go_back()
+    await expect(visit.page).to_have_title("Benchmark · ORAC")
 
 
-@pytest.fixture
-async def visit(tmp_path):
-    """Serves a scripted backend, or the real one when none is given, and opens its page."""
-    async with AsyncExitStack() as stack:
-        playwright = await stack.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        stack.push_async_callback(browser.close)
-
-        async def opened(backend=None, *, width=1000, scheme="light"):
-            manager = await stack.enter_async_context(
-                orac_core.open(
-                    parse(SCRIPTED if backend else {}, "a test"),
-                    models_dir=tmp_path,
-                    plugins=plugins(backend) if backend else None,
-                    environ={},
-                )
-            )
-            service = await stack.enter_async_context(serving(manager))
-            page = await browser.new_page(
-                viewport={"width": width, "height": 800}, color_scheme=scheme
-            )
-            page.set_default_timeout(10_000)
-            visit = Visit(page)
-            visit.listen()
-            await page.goto(service.url)
-            await expect(page.locator(".model").first).to_be_visible()
-            return visit
-
-        yield opened
+async def test_what_the_machine_does_not_tell_is_said_and_is_not_0(visit):
+    visit = await visit(ScriptedBackend(), "overview", sensors=NoSensors())
+    main = visit.page.locator("main")
+    await expect(main).to_contain_text("This machine does not tell how much memory it has")
+    await expect(main).to_contain_text("Not told by this machine: Device, Power mode, GPU")
+    await expect(main.locator("dd").first).to_have_text("not told")
+    await expect(main.locator("dd", has_text="0")).to_have_count(0)
 
 
-async def test_a_model_is_listed_loaded_asked_and_unloaded(visit, tmp_path):
-    write(tmp_path, "tiny-phi2")
-    visit = await visit()
-    model = visit.model("tiny-phi2")
-    await expect(model).to_contain_text("207.2 KiB · F16 · phi2")
-    await expect(model.locator(".state")).to_have_text("stopped")
-
-    await model.get_by_role("button", name="Load").click()
-    await expect(model.locator(".state")).to_have_text("ready")
-    await expect(model).to_contain_text("in memory")
-
-    await visit.ask("local/tiny-phi2", "hello")
-    await expect(visit.page.locator("#figures")).to_contain_text("tokens/s")
-    await expect(visit.page.locator("#answer")).not_to_be_empty()
-
-    await model.get_by_role("button", name="Unload").click()
-    await expect(model.locator(".state")).to_have_text("stopped")
-    assert visit.complaints == []
-
-
-async def test_a_load_shows_how_far_it_is(visit):
+async def test_the_overview_tells_why_all_is_not_well(visit):
     backend = ScriptedBackend()
-    gate = backend.hold("load")
-    visit = await visit(backend)
-    model = visit.model("small")
-    await model.get_by_role("button").click()
-    await expect(model.locator("progress")).to_be_visible()
-    await expect(model.locator(".note")).to_contain_text("read")
-    gate.set()
-    await expect(model.get_by_role("button", name="Unload")).to_be_enabled()
-    await expect(model.locator("progress")).to_be_hidden()
-    assert visit.complaints == []
+    backend.down = True
+    visit = await visit(backend, "overview", refusals=True)
+    await expect(visit.page.get_by_role("heading", level=2).first).to_contain_text("unhealthy")
+    await expect(visit.page.locator(".flaws")).to_contain_text("fake")
 
 
-async def test_an_answer_is_shown_while_it_is_written(visit):
-    backend = ScriptedBackend()
-    visit = await visit(backend)
-    gate = backend.hold("word 1")
-    await visit.ask("fake/small", "hello")
-    answer = visit.page.locator("#answer")
-    await expect(answer).to_have_text("one two")
-    gate.set()
-    await expect(answer).to_have_text("one two three")
-    await expect(visit.page.locator("#figures")).to_contain_text("3 tokens")
-    assert visit.complaints == []
+async def test_the_memory_that_each_model_has_is_shown(visit):
+    backend = ScriptedBackend(sizes={"small": 3 << 30})
+    visit = await visit(backend, "overview")
+    await visit.manager.load(orac_core.LoadRequest("small"))
+    await expect(visit.page.locator(".legend")).to_contain_text("fake/small 3 GiB")
+    bar = visit.page.get_by_role("img", name="Memory,")
+    await expect(bar).to_have_attribute("aria-label", re.compile("fake/small 3 GiB"))
+    await expect(visit.page.locator("figure").first).to_contain_text("now,")
 
 
-async def test_stop_stops_the_engine(visit):
-    backend = ScriptedBackend()
-    visit = await visit(backend)
-    backend.hold("word 0")
-    await visit.ask("fake/small", "hello")
-    await expect(visit.page.locator("#answer")).to_have_text("one")
-    await visit.page.get_by_role("button", name="Stop").click()
-    await expect(visit.page.locator("#figures")).to_have_text("stopped")
-    await expect(visit.page.get_by_role("button", name="Send")).to_be_enabled()
-    await until(lambda: backend.generating == 0, within_s=2)
+class Separate(NoSensors):
+    """A machine whose GPU has memory of its own, of which half is used."""
+
+    async def look(self):
+        return Machine(
+            Memory(16 << 30, 8 << 30, 4 << 30, 4 << 30, unified=False),
+            Gpu("RTX", memory_total_bytes=8 << 30, memory_used_bytes=4 << 30, load_ratio=0.0),
+        )
 
 
-async def test_p54_p55_markup_of_models_and_answers_is_shown_as_text(visit):
-    backend = ScriptedBackend(ScriptedSettings((MARKUP, "other")), words=(MARKUP, "<b>bold</b>"))
-    visit = await visit(backend)
-    await expect(visit.model(MARKUP)).to_be_visible()
-    await visit.ask(f"fake/{MARKUP}", "hello")
-    await expect(visit.page.locator("#answer")).to_have_text(f"{MARKUP}<b>bold</b>")
-    assert await visit.page.locator("img, #answer b").count() == 0
-    assert visit.complaints == []
+async def test_a_gpu_with_memory_of_its_own_has_a_bar_of_its_own(visit):
+    backend = ScriptedBackend(sizes={"small": 3 << 30}, on_gpu_ratio=1.0)
+    visit = await visit(backend, "overview", sensors=Separate())
+    await visit.manager.load(orac_core.LoadRequest("small"))
+    bar = visit.page.get_by_role("img", name="GPU memory,")
+    shown = "GPU memory, 8 GiB: fake/small 3 GiB, other programs 1 GiB, free 4 GiB"
+    await expect(bar).to_have_attribute("aria-label", shown)
+    await expect(visit.page.locator("main")).to_contain_text("the GPU has its own")
+    await expect(visit.page.locator("dd", has_text="0 %").first).to_be_visible()
 
 
-async def test_errors_are_told_in_words(visit):
-    backend = ScriptedBackend()
-    visit = await visit(backend)
-    backend.failures["load"] = BackendError("there is <b>no</b> room for small")
-    model = visit.model("small")
-    await model.get_by_role("button").click()
-    await expect(model.locator(".note")).to_have_text("there is <b>no</b> room for small")
-    await expect(model.locator(".state")).to_have_text("failed")
-    backend.failures.clear()
-    backend.failures["first"] = BackendError("the engine stumbled")
-    await visit.ask("fake/large", "hello")
-    await expect(visit.page.locator("#prompt-error")).to_have_text("the engine stumbled")
+class Silent(NoSensors):
+    """A machine of which nothing comes by itself."""
+
+    async def sample(self):
+        await asyncio.Event().wait()
 
 
-async def test_everything_can_be_done_with_the_keyboard(visit):
-    visit = await visit(ScriptedBackend())
-    keyboard = visit.page.keyboard
-    await visit.model("small").get_by_role("button").focus()
-    await keyboard.press("Enter")
-    await expect(visit.model("small").locator(".state")).to_have_text("ready")
-    await visit.page.get_by_label("Text").focus()
-    await keyboard.type("hello")
-    await keyboard.press("Control+Enter")
-    await expect(visit.page.locator("#answer")).to_have_text("one two three")
-    assert visit.complaints == []
+async def test_a_page_that_hears_nothing_says_that_it_is_not_up_to_date(visit):
+    visit = await visit(ScriptedBackend(), sensors=Silent())
+    link = visit.page.locator(".link")
+    await expect(link).to_have_text("● live")
+    await visit.page.evaluate("const real = Date.now; Date.now = () => real() + 20000")
+    await expect(link).to_contain_text("not up to date")
+    await visit.manager.load(orac_core.LoadRequest("small"))
+    await expect(link).to_have_text("● live")
+
+
+async def test_a_page_comes_back_by_itself_when_the_server_was_away(browser):
+    async with AsyncExitStack() as first, AsyncExitStack() as second:
+        manager = await first.enter_async_context(opening(ScriptedBackend()))
+        address = await first.enter_async_context(served(manager))
+        page = await browser.new_page()
+        second.push_async_callback(page.close)
+        await page.goto(f"{address}#/models")
+        link = page.locator(".link")
+        await expect(link).to_have_text("● live")
+        await first.aclose()
+        await expect(link).to_contain_text("not connected")
+        await expect(link).to_contain_text("what is shown is from")
+        await expect(page.locator("tr.model")).to_have_count(2)
+        backend = ScriptedBackend(ScriptedSettings(("other",)))
+        manager = await second.enter_async_context(opening(backend))
+        await second.enter_async_context(served(manager, urlsplit(address).port))
+        await expect(link).to_have_text("● live", timeout=15_000)
+        await expect(page.locator("tr.model")).to_have_count(1)
+        await expect(page.locator("tr.model")).to_contain_text("other")
+
+
+def opening(backend):
+    return orac_core.open(parse(SCRIPTED, "a test"), plugins=plugins(backend), environ={})
+
+
+TOKENS = {"ORAC_ADMIN_TOKEN": "an-administrators-token", "ORAC_USER_TOKEN": "a-token-of-a-user"}
+
+
+async def give(visit, token):
+    await visit.page.get_by_role("textbox", name="Token").fill(token)
+    await visit.button("Use this token").click()
+
+
+async def test_a_token_is_asked_for_and_kept_in_this_tab_only(visit):
+    visit = await visit(ScriptedBackend(), tokens=TOKENS, refusals=True)
+    dialog = visit.page.get_by_role("dialog")
+    await expect(dialog).to_contain_text("a token is needed")
+    await give(visit, "a-token-that-is-none")
+    await expect(dialog).to_be_visible()
+    await give(visit, TOKENS["ORAC_ADMIN_TOKEN"])
+    await expect(visit.model("fake/small")).to_be_visible()
+    await expect(visit.page.locator(".link")).to_contain_text("live")
+    await visit.button("Load small").click()
+    await expect(visit.model("fake/small").locator(".state")).to_contain_text("ready")
+    kept = "[JSON.stringify(localStorage), document.cookie, location.href].join()"
+    assert "token" not in await visit.page.evaluate(kept)
+    await visit.page.reload()
+    await expect(visit.model("fake/small")).to_be_visible()
+    elsewhere = await visit.page.context.new_page()
+    await elsewhere.goto(f"{visit.address}#/models")
+    await expect(elsewhere.get_by_role("dialog")).to_be_visible()
+
+
+async def test_what_a_token_of_a_user_is_not_enough_for_says_so_and_another_is_taken(visit):
+    visit = await visit(ScriptedBackend(), tokens=TOKENS, refusals=True)
+    await give(visit, TOKENS["ORAC_USER_TOKEN"])
+    await visit.button("Load small").click()
+    note = visit.model("fake/small").locator(".note")
+    await expect(note).to_contain_text("takes the token of an administrator")
+    await visit.button("Change the token").click()
+    await give(visit, TOKENS["ORAC_ADMIN_TOKEN"])
+    await visit.button("Load small").click()
+    await expect(visit.model("fake/small").locator(".state")).to_contain_text("ready")
+
+
+async def test_without_a_token_the_page_says_so_and_asks_no_more(visit):
+    visit = await visit(ScriptedBackend(), tokens=TOKENS, refusals=True)
+    await visit.button("Not now").click()
+    await expect(visit.page.get_by_role("dialog")).to_have_count(0)
+    await expect(visit.page.locator(".link")).to_contain_text("a token is needed")
+    await visit.button("Enter a token").click()
+    await expect(visit.page.get_by_role("dialog")).to_be_visible()
+
+
+async def test_the_colours_follow_the_system_or_a_choice_that_is_kept(visit):
+    visit = await visit(ScriptedBackend(), "overview", scheme="dark")
+    shade = "getComputedStyle(document.body).backgroundColor"
+    assert await visit.page.evaluate(shade) == "rgb(15, 19, 24)"
+    await visit.page.get_by_label("Colours").select_option("light")
+    assert await visit.page.evaluate(shade) == "rgb(245, 246, 248)"
+    await visit.page.reload()
+    await expect(visit.page.locator("nav")).to_be_visible()
+    assert await visit.page.evaluate(shade) == "rgb(245, 246, 248)"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_it_fits_a_narrow_screen(visit, scheme):
     long = "a-very-long-name-" * 8
-    settings = ScriptedSettings((long, "other"))
-    visit = await visit(ScriptedBackend(settings), width=360, scheme=scheme)
-    await expect(visit.model(long)).to_be_visible()
-    assert await visit.page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert visit.complaints == []
+    backend = ScriptedBackend(ScriptedSettings((long, "other")))
+    backend.failures["load"] = BackendError("no-room-" * 30)
+    visit = await visit(backend, width=360, scheme=scheme, refusals=True)
+    await visit.button(f"Load {long}").click()
+    await expect(visit.model(f"fake/{long}").locator(".note")).to_contain_text("no-room")
+    for view in VIEWS:
+        await visit.look(view)
+        await expect(visit.page.locator("main > *").first).to_be_visible()
+        width = await visit.page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 360, f"{view} is {width} wide"

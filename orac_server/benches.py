@@ -19,15 +19,19 @@ from orac_core.benchmark import (
 )
 from orac_core.manifest import BenchmarkSettings
 
-from .wire import MILLISECONDS, Json, Name
+from .requests import Name
+from .wire import MILLISECONDS, Json
 
-Above = Annotated[float, Meta(gt=0)]
+Above = Annotated[float, Meta(gt=1e-9, le=1e12)]
+"""More or less than that is no number any more once it is reckoned with in seconds and bytes."""
 Rounds = Annotated[int, Meta(ge=RANGES["rounds"][0], le=RANGES["rounds"][1])]
 Longest = Annotated[int, Meta(ge=RANGES["max_tokens"][0], le=RANGES["max_tokens"][1])]
 Missions = Annotated[int, Meta(ge=RANGES["missions"][0], le=RANGES["missions"][1])]
 Seed = Annotated[int, Meta(ge=RANGES["seed"][0], le=RANGES["seed"][1])]
 Prompt = Annotated[str, Meta(min_length=1, max_length=LONGEST_PROMPT)]
-Preset = Annotated[str, Meta(min_length=1, max_length=64)]
+COUNT = "[1-9][0-9]{0,5}"
+PRESET = rf"^pp{COUNT}\+tg{COUNT}(@d(0|{COUNT}))?(c([1-9]|[1-5][0-9]|6[0-4]))?$"
+Preset = Annotated[str, Meta(min_length=1, max_length=64, extra_json_schema={"x-pattern": PRESET})]
 Id = Annotated[str, Meta(min_length=1, max_length=100)]
 
 MOST_LISTED = 1000
@@ -43,7 +47,13 @@ SAME = frozenset(
 
 @frozen(kw_only=True)
 class GoalsBody:
-    """What a good answer keeps; what is null stays as the manifest has it."""
+    """What a good answer keeps; what is null stays as the manifest has it.
+
+    Attributes:
+        ttft_ms: Longest time to the first token.
+        tpot_ms: Longest time for each token after it.
+        latency_ms: Longest time for the whole.
+    """
 
     ttft_ms: Above | None = None
     tpot_ms: Above | None = None
@@ -57,7 +67,13 @@ class GoalsBody:
 
 @frozen(kw_only=True)
 class LimitBody:
-    """What ends a soak before its time; what is null stays as the manifest has it."""
+    """What ends a soak before its time; what is null stays as the manifest has it.
+
+    Attributes:
+        answer_over_s: An answer that takes longer.
+        memory_over_mib: A model that takes more memory.
+        rate_under_tokens_per_second: A mission whose decode rate is lower.
+    """
 
     answer_over_s: Above | None = None
     memory_over_mib: Above | None = None
@@ -73,7 +89,27 @@ class LimitBody:
 
 @frozen(kw_only=True)
 class BenchmarkBody:
-    """The body of ``POST /v1/benchmark``; what is null is as the manifest has it."""
+    """The body of ``POST /v1/benchmark``; what is null is as the manifest has it.
+
+    Attributes:
+        models: Names of the models; those that are loaded when it is left out.
+        suite: ``latency`` (speed), ``quality``, ``full`` (speed, quality and loads), or ``soak``
+            (the same again and again, until something gives way).
+        prompts: Prompts of your own.
+        presets: Workloads of random text: ``pp512+tg128``, ``pp512+tg128@d2048``,
+            ``pp512+tg128c4``.
+        rounds: How often each is measured.
+        max_tokens: Longest answer to a prompt.
+        verify: Whether to check that the results can be trusted.
+        energy: Whether to measure energy, with 5 s of rest before.
+        loads: Whether to measure loads, cold and warm.
+        goals: What a good answer keeps.
+        missions: How often a soak asks everything.
+        limit: What ends a soak before its time.
+        seed: Of the random text.
+        unload: Whether to unload at the end what was loaded for it.
+        stream: Whether to stream.
+    """
 
     models: Annotated[tuple[Name, ...], Meta(max_length=MOST_MODELS)] | None = None
     suite: Literal["latency", "quality", "full", "soak"] | None = None

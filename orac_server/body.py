@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import orjson
@@ -10,16 +11,19 @@ from aiohttp import web
 from orac_core import InvalidRequest
 
 from . import schema
+from .inflation import ENCODINGS, Inflation, NotEncoded
+from .keys import SETTINGS
+from .observing import passage
 
 T = TypeVar("T")
 
 JSON = "application/json"
 
-MAX_BYTES = 1024 * 1024
-"""Longest body of a request."""
-
 PATIENCE_S = 30.0
 """Longest time that a client may take to send a body."""
+
+MAX_DEPTH = 64
+"""Lists and objects that may stand within each other."""
 
 
 async def read(request: web.Request, cls: type[T], *, optional: bool = False) -> T:
@@ -34,7 +38,10 @@ async def read(request: web.Request, cls: type[T], *, optional: bool = False) ->
     raw = await _received(request)
     if not raw and optional:
         return schema.structure({}, cls)
-    return schema.structure(_parsed(raw), cls)
+    data = _parsed(raw)
+    if isinstance(data, dict):
+        passage.about(data.get("model"))
+    return schema.structure(data, cls)
 
 
 def encode(data: object) -> bytes:
@@ -50,20 +57,32 @@ def reply(data: object, status: int = 200, headers: Any = None) -> web.Response:
     return web.Response(body=encode(data), status=status, headers=headers, content_type=JSON)
 
 
-async def _received(request: web.Request) -> bytes:
+async def _received(request: web.Request) -> bytearray:
     # A browser says where it comes from. Without this it could be made to load models by any page.
     if request.can_read_body or "Origin" in request.headers:
         _check_headers(request)
     if not request.can_read_body:
-        return b""
+        return bytearray()
     try:
+        if request.content.is_eof():  # most bodies come with their head, so nothing is waited for
+            return await _collected(request, request.app[SETTINGS].max_body_bytes)
         async with asyncio.timeout(PATIENCE_S):
-            return await request.read()
+            return await _collected(request, request.app[SETTINGS].max_body_bytes)
     except TimeoutError:
         text = f"the body did not come within {PATIENCE_S:g} s"
         raise web.HTTPRequestTimeout(text=text) from None
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, NotEncoded) as error:
         raise InvalidRequest("the body is not encoded as its headers say") from error
+
+
+async def _collected(request: web.Request, limit: int) -> bytearray:
+    """Return the body as it was before it was compressed; never more than *limit* is held."""
+    inflation = Inflation(_encoding(request), limit)
+    async for data in request.content.iter_any():
+        inflation.feed(data)
+        if inflation.exceeded:
+            raise _too_large(limit, inflation.size)
+    return inflation.end()
 
 
 def _check_headers(request: web.Request) -> None:
@@ -71,17 +90,50 @@ def _check_headers(request: web.Request) -> None:
     if request.content_type != JSON:
         text = f"send JSON, with the header `Content-Type: {JSON}`"
         raise web.HTTPUnsupportedMediaType(text=text)
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise web.HTTPUnsupportedMediaType(text="send the body as it is, not compressed")
-    if (length := request.content_length or 0) > MAX_BYTES:
-        text = f"the body is larger than the limit of {MAX_BYTES} bytes"
-        raise web.HTTPRequestEntityTooLarge(MAX_BYTES, length, text=text)
+    if _encoding(request) not in ENCODINGS:
+        text = f"send the body as it is, or compressed as {' or '.join(ENCODINGS[1:])}"
+        raise web.HTTPUnsupportedMediaType(text=text)
+    limit = request.app[SETTINGS].max_body_bytes
+    if (length := request.content_length or 0) > limit:
+        raise _too_large(limit, length)
 
 
-def _parsed(raw: bytes) -> Any:
+def _encoding(request: web.Request) -> str:
+    return request.headers.get("Content-Encoding", ENCODINGS[0]).strip().lower()
+
+
+def _too_large(limit: int, size: int) -> web.HTTPRequestEntityTooLarge:
+    text = f"the body is larger than the limit of {limit} bytes"
+    return web.HTTPRequestEntityTooLarge(limit, size, text=text)
+
+
+def _parsed(raw: bytearray) -> Any:
     if not raw:
         raise InvalidRequest("the body is empty; send a JSON object")
     try:
-        return orjson.loads(raw)
+        parsed = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"the body is not JSON: {error}") from error
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper(parsed, MAX_DEPTH):
+        raise InvalidRequest(f"the body is nested more than {MAX_DEPTH} deep; make it flatter")
+    return parsed
+
+
+def _is_deeper(data: object, most: int) -> bool:
+    """Whether more than *most* lists and objects stand within each other."""
+    level = [data]
+    for _ in range(most):
+        level = [inner for each in level for inner in _inside(each)]
+        if not level:
+            return False
+    return any(isinstance(each, dict | list) for each in level)
+
+
+def _inside(data: object) -> Iterable[object]:
+    match data:
+        case dict():
+            return data.values()
+        case list():
+            return data
+        case _:
+            return ()

@@ -21,11 +21,14 @@ from orac_core import (
     ModelFileInvalid,
     ModelNotFound,
     PluginError,
+    PromptTooLong,
     QueueFull,
     ShuttingDown,
     StateConflict,
+    TooManyStreams,
 )
 
+from .observing import passage
 from .wire import details
 
 logger = structlog.get_logger("orac.server")
@@ -45,11 +48,13 @@ class Rule:
 RULES: Mapping[type[Exception], Rule] = MappingProxyType(
     {
         InvalidRequest: Rule(400, CLIENT, "invalid_request"),
+        PromptTooLong: Rule(400, CLIENT, "context_length_exceeded"),
         ModelNotFound: Rule(404, CLIENT, "model_not_found"),
         BenchmarkNotFound: Rule(404, CLIENT, "benchmark_not_found"),
         StateConflict: Rule(409, CLIENT, "state_conflict"),
         ModelFileInvalid: Rule(422, CLIENT, "model_file_invalid"),
         QueueFull: Rule(429, LIMIT, "queue_full"),
+        TooManyStreams: Rule(429, LIMIT, "too_many_streams"),
         BackendError: Rule(502, SERVER, "backend_error"),
         PluginError: Rule(502, SERVER, "backend_error"),
         BackendUnavailable: Rule(503, SERVER, "backend_unavailable"),
@@ -93,6 +98,7 @@ class Problem:
 def told(error: Exception, request: web.BaseRequest) -> Problem:
     """Return how *error* is told; one that nobody expected is logged, and only its id is told."""
     rule = next((RULES[cls] for cls in type(error).__mro__ if cls in RULES), INTERNAL)
+    passage.failed(rule.code)
     if rule is INTERNAL:
         return _unexpected(error, request)
     faults = error.details if isinstance(error, InvalidRequest) else {}
@@ -103,6 +109,7 @@ def told(error: Exception, request: web.BaseRequest) -> Problem:
 def told_http(error: web.HTTPException, request: web.BaseRequest) -> Problem:
     """Return how an error of HTTP itself is told."""
     code = CODES.get(error.status, "bad_request")
+    passage.failed(code)
     allow = error.headers.get("Allow")
     rule = Rule(error.status, CLIENT, code)
     body = envelope(rule, _http_message(error, request, allow))

@@ -24,13 +24,23 @@ from orac_core.doctor.experiment import CYCLES
 from orac_core.serving.clinic import Examined, Treated
 from orac_core.statistics import Summary, summary
 
+from .requests import Name
 from .sse import Event
-from .wire import Json, Name
+from .wire import Json
 
 
 @frozen(kw_only=True)
 class DegradationBody:
-    """The body of ``POST /v1/doctor/degradation``."""
+    """The body of ``POST /v1/doctor/degradation``.
+
+    Attributes:
+        model: Name of the model, which has to be loaded.
+        experiment: Load it in several ways to find the cause; that takes minutes.
+        remedy: Try what may help, and keep what does; that takes minutes.
+        forget: Forget first how fast it was.
+        cycles: How often an experiment loads it at once; 3 when it is left out.
+        stream: Whether to stream.
+    """
 
     model: Name
     experiment: bool = False

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from structlog.contextvars import bind_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars
 
 from .body import reply
 from .errors import Problem, told, told_http
@@ -26,8 +26,13 @@ HEADERS = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 """Headers of every answer."""
+
+ID = web.RequestKey("request_id", str)
+"""The id of a request, as it is told and logged."""
 
 SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -36,8 +41,9 @@ SAFE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 async def request_ids(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id: the client's own ``X-Request-Id`` where it is harmless."""
     given = request.headers.get("X-Request-Id", "")
+    request[ID] = id_ = given if SAFE_ID.fullmatch(given) else secrets.token_hex(8)
     # aiohttp handles each request in a context of its own, also those of one connection.
-    bind_contextvars(request_id=given if SAFE_ID.fullmatch(given) else secrets.token_hex(8))
+    bind_contextvars(request_id=id_)
     return await handler(request)
 
 
@@ -52,11 +58,12 @@ async def error_envelope(request: web.Request, handler: Handler) -> web.StreamRe
         return answer(told(error, request))
 
 
-async def add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Add what every answer has; called when its headers are about to go out."""
     own = {POLICY: response.headers[POLICY]} if POLICY in response.headers else {}
     response.headers.update({**HEADERS, **own})
-    if id_ := get_contextvars().get("request_id"):
+    response.headers.setdefault("Cache-Control", "no-store")
+    if id_ := request.get(ID):
         response.headers["X-Request-Id"] = id_
 
 

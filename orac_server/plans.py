@@ -7,12 +7,17 @@ from attrs import frozen
 from orac_core import LoadRequest
 from orac_core.memory import Capacity, Demand, Plan, Resident, explained
 
-from .wire import Json, Name, Setup
+from .requests import Name, Setup
+from .wire import Json
 
 
 @frozen(kw_only=True)
 class PlanBody(Setup):
-    """The body of ``POST /v1/plan``."""
+    """The body of ``POST /v1/plan``.
+
+    Attributes:
+        model: Name of the model: an id, ``instance/id``, an alias or a role.
+    """
 
     model: Name
 

@@ -13,7 +13,7 @@ from orac_core import Health
 from orac_core.events import Events
 from orac_core.health import Finding, Flaw
 
-from .keys import LINES, MANAGER, WORKSHOP
+from .keys import GUARD, LINES, MANAGER, OBSERVER, WORKSHOP
 
 logger = structlog.get_logger("orac.server")
 
@@ -68,10 +68,13 @@ async def verdict(app: web.Application) -> Health:
     found = await app[MANAGER].health()
     for subject, problem in _problems(app):
         found = found.with_flaw(Finding(Flaw.SERVICE_IMPAIRED, subject, problem))
+    app[OBSERVER].status = found.status
     return found
 
 
 def _problems(app: web.Application) -> Iterator[tuple[str, str]]:
+    if (problem := app[GUARD].problem) is not None:
+        yield "access", problem
     lines = app.get(LINES)
     if lines is not None and lines.problem is not None:
         yield "log", lines.problem

@@ -4,8 +4,9 @@ import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_args
 
+import attrs
 import jsonschema_rs
 import msgspec
 
@@ -31,6 +32,8 @@ TYPES = {
 }
 """What the types of JSON are called in an error; null stands for leaving a field out."""
 
+DIGITS = "must be a whole number of at most 64 bits, written in digits alone"
+
 SENTENCES = {
     "minimum": "must be at least {limit}",
     "maximum": "must be at most {limit}",
@@ -39,8 +42,15 @@ SENTENCES = {
     "minItems": "must not be empty",
     "maxLength": "must have at most {limit} characters",
     "maxItems": "must have at most {limit} entries",
+    "pattern": "must match {pattern}",
 }
 """What the keywords of a schema demand."""
+
+
+class Open:
+    """A wire type that takes keys which it does not have, and leaves them aside."""
+
+    __slots__ = ()
 
 
 def structure(data: object, cls: type[T]) -> T:
@@ -53,20 +63,58 @@ def structure(data: object, cls: type[T]) -> T:
         errors = list(islice(_validator(cast("Hashable", cls)).iter_errors(data), MAX_FAULTS))
     except ValueError as error:
         raise InvalidRequest("the body is nested too deeply to be checked") from error
-    faults = dict(islice(_faults(errors), MAX_FAULTS))
-    if faults:
-        raise InvalidRequest(_summary(faults), faults)
-    # Not strict, as to JSON Schema 2.0 is a whole number and to msgspec it is not.
-    return msgspec.convert(data, cls, strict=False)
+    refuse(_faults(errors))
+    try:
+        # Not strict, as to JSON Schema 2.0 is a whole number and to msgspec it is not.
+        return msgspec.convert(data, cls, strict=False)
+    except msgspec.ValidationError as error:  # 1e18 is, too, but no float that far is exact
+        path = _unread(str(error))
+        raise InvalidRequest(f"{path}: {DIGITS}", {path: DIGITS}) from error
+
+
+def refuse(faults: Iterable[tuple[str, str]]) -> None:
+    """Return when there are no *faults*: paths, and what is wrong there.
+
+    Raises:
+        InvalidRequest: with each fault and its path.
+    """
+    if told := dict(islice(faults, MAX_FAULTS)):
+        raise InvalidRequest(_summary(told), told)
 
 
 def document(cls: Hashable) -> dict[str, Any]:
-    """Return the JSON Schema of the wire type *cls*; keys that it does not have are refused."""
-    (reference,), components = msgspec.json.schema_components([cls], ref_template="#/$defs/{name}")
-    definitions = {
-        name: component | {"additionalProperties": False} for name, component in components.items()
-    }
+    """Return the JSON Schema of the wire type *cls*, by which bodies are checked."""
+    (reference,), definitions = components((cls,), "#/$defs/{name}")
     return {"$schema": DIALECT, **reference, "$defs": definitions}
+
+
+def components(types: Iterable[Any], template: str) -> tuple[list[Any], dict[str, dict[str, Any]]]:
+    """Return the schemas of *types*, and by name those of the classes that they are made of.
+
+    They refer to each other by *template*. Keys that a class does not have are refused, unless it
+    is `Open`. A keyword that begins with ``x-`` is nothing that is checked here.
+    """
+    known = tuple(types)
+    schemas, found = msgspec.json.schema_components(known, ref_template=template)
+    made_of = {each.__name__: each for kind in known for each in classes(kind)}
+    return list(schemas), {name: _bounded(it, made_of[name]) for name, it in found.items()}
+
+
+def classes(kind: Any) -> Iterator[type]:
+    """Yield the classes that an annotation is made of."""
+    for part in get_args(kind):
+        yield from classes(part)
+    if isinstance(kind, type):
+        yield kind
+        if attrs.has(kind):
+            for field in attrs.fields(attrs.resolve_types(kind)):
+                yield from classes(field.type)
+
+
+def _bounded(component: dict[str, Any], cls: type) -> dict[str, Any]:
+    if "properties" not in component:
+        return component
+    return component | {"additionalProperties": issubclass(cls, Open)}
 
 
 @cache
@@ -87,6 +135,12 @@ def _faults(errors: Iterable[Any]) -> Iterator[tuple[str, str]]:
                 yield from _of_alternatives(path, kind.context)
             case _:
                 yield _dotted(path), _sentence(kind)
+
+
+def _unread(message: str) -> str:
+    """Return the path that msgspec names at the end of a message, as ``$.input[3]``."""
+    found = message.rpartition("`$")[2].rstrip("`")
+    return re.sub(r"\[(\d+)\]", r".\1", found).lstrip(".")
 
 
 def _of_alternatives(path: list[str | int], branches: list[list[Any]]) -> Iterator[tuple[str, str]]:
@@ -113,7 +167,8 @@ def _sentence(kind: Any) -> str:
     if kind.name in {"type", "enum"}:
         return f"must be {_expected(kind)}"
     sentence = SENTENCES.get(kind.name, "does not satisfy {name}")
-    return sentence.format(name=kind.name, limit=getattr(kind, "limit", None))
+    values = {name: getattr(kind, name, None) for name in ("name", "limit", "pattern")}
+    return sentence.format(**values)
 
 
 def _dotted(path: list[str | int]) -> str:

@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -15,14 +16,21 @@ from attrs import define, field
 from orac_core import ConfigurationError, ModelManager
 from orac_core.blackbox import recording
 from orac_core.health import ERRORS
+from orac_core.manifest import ServerSettings
 
 from . import logs
+from .access.arranged import arranged
+from .access.guard import Guard
 from .app import create_app
 from .connection import Connection
+from .keys import GUARD
+from .observing.tracing import tracing
 
 logger = structlog.get_logger("orac.server")
 
-Announce = Callable[[str, ModelManager], Awaitable[None]]
+Announce = Callable[[str, ModelManager, Guard], Awaitable[None]]
+
+MakeApp = Callable[[ModelManager], web.Application]
 
 BACKLOG = 1024
 """Connections that may wait to be taken."""
@@ -45,26 +53,48 @@ def serve(
     port: int = 8000,
     *,
     announce: Announce | None = None,
-    strict: bool = False,
+    settings: ServerSettings | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; running answers may end then, a second signal ends them.
+
+    On any address but those of loopback a token is needed: one that the environment has, else one
+    that is made and kept, unless the settings turn that off.
 
     Args:
         opening: Opens the manager, such as ``orac_core.open(...)``; not before the address is
             known to be free.
         host: Address to listen on, or a name of it.
         port: Port to listen on; 0 takes a free one.
-        announce: Called with the URL and the manager as soon as requests are answered.
-        strict: Whether not to start when ORAC would be unhealthy, once the models that are loaded
-            at the start are. Whatever is not well at the start is logged.
+        announce: Called with the URL, the manager and the guard as soon as requests are answered.
+        settings: The table ``[server]`` of the manifest. With its ``strict_start`` the service does
+            not start when ORAC would be unhealthy, once the models that are loaded at the start
+            are. Whatever is not well at the start is logged.
 
     Raises:
-        ConfigurationError: when the address can not be listened on, the manifest is wrong, or
-            *strict* forbids to start.
+        ConfigurationError: when the address can not be listened on, the manifest, a token or
+            ``ORAC_LOG_LEVEL`` is wrong, or ``strict_start`` forbids to start.
     """
-    lines = logs.configure()
+    lines = logs.configure(logs.level(os.environ))
     with bound(host, port) as listener, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(opening, listener, announce, lines, strict=strict))
+        settings = settings or ServerSettings()
+        guard = arranged(listener.getsockname()[0], host, settings, os.environ)
+        _log(guard)
+        make = partial(
+            create_app,
+            lines=lines,
+            settings=settings,
+            guard=guard,
+            tracing=tracing(os.environ),
+        )
+        runner.run(_serve(opening, listener, announce, make, settings))
+
+
+def _log(guard: Guard) -> None:
+    """Log what is not safe, and where the token is that was made for this start."""
+    if guard.problem:
+        logger.warning(guard.problem)
+    if guard.tokens and guard.tokens.admin.made:
+        logger.warning("a token was made, as one is needed", place=guard.tokens.admin.place)
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -135,27 +165,30 @@ async def _serve(
     opening: AbstractAsyncContextManager[ModelManager],
     listener: socket.socket,
     announce: Announce | None,
-    lines: logs.Lines,
-    *,
-    strict: bool,
+    make: MakeApp,
+    settings: ServerSettings,
 ) -> None:
     signals = _Signals()
     with _handled(signals):
         async with opening as manager:
             with recording(manager.events, manager.state):
                 stopping = asyncio.create_task(signals.stop.wait())
-                if strict:
+                if settings.strict_start:
                     await _until(stopping, _started(manager))
                 if stopping.done():
                     return
-                async with listening(create_app(manager, lines), listener) as server:
-                    if not strict:
+                app = make(manager)
+                async with listening(app, listener) as server:
+                    logger.info("server started", url=url(listener))
+                    if not settings.strict_start:
                         await _until(stopping, _judged(manager, strict=False))
                     if announce:
-                        await announce(url(listener), manager)
+                        await announce(url(listener), manager, app[GUARD])
                     await stopping
+                    logger.info("server stopping")
                     server.close()
                     await _drain(manager, signals.hurry)
+    logger.info("server stopped")
 
 
 async def _until(stopping: asyncio.Task[bool], work: Coroutine[Any, Any, None]) -> None:

@@ -5,15 +5,23 @@ first event, so what fails before that is told by the status.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import aclosing
-from typing import Any
+import math
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, closing, suppress
+from typing import Any, TypeVar
 
 from aiohttp import web
 from attrs import define, field
 
+from orac_core import Alarm
+
 from .body import encode
 from .errors import told
+from .keys import STREAMS
+from .observing import passage
+from .streams import client_of
+
+T = TypeVar("T")
 
 Event = tuple[str, Mapping[str, Any]]
 
@@ -38,30 +46,78 @@ HEADERS = {
 }
 
 
-def frame(name: str, data: Mapping[str, Any]) -> bytes:
-    """Return one event as it goes over the wire."""
+def frame(event: Event) -> bytes:
+    """Return an event of ORAC's own as it goes over the wire."""
+    name, data = event
     return b"event: %b\ndata: %b\n\n" % (name.encode(), encode(data))
 
 
-async def respond(request: web.Request, events: AsyncGenerator[Event, None]) -> web.StreamResponse:
+def fault(envelope: Mapping[str, Any]) -> bytes:
+    """Return the event that ends a stream of ORAC's own with an error."""
+    return frame(("error", envelope))
+
+
+async def respond(
+    request: web.Request,
+    events: AsyncGenerator[T, None],
+    framed: Callable[[T], bytes] = frame,  # type: ignore[assignment]
+    failed: Callable[[Mapping[str, Any]], bytes] = fault,
+    *,
+    deadline_s: float = math.inf,
+) -> web.StreamResponse:
     """Send *events*; they are closed at once when the client leaves.
 
+    Args:
+        request: Who asks.
+        events: What to send; the last of them has to end the stream.
+        framed: Returns an event as it goes over the wire.
+        failed: Returns what ends the stream instead when *events* raise, from the envelope of the
+            error.
+        deadline_s: After so long *events* end by themselves, and no slow client holds them up.
+
     Raises:
+        TooManyStreams: when the client has too many streams open.
         Exception: what *events* raised before the first of them.
     """
-    outbox = _Outbox()
-    filling = asyncio.create_task(outbox.fill(events))
-    try:
-        return await _sent(request, outbox)
-    finally:
-        filling.cancel()
-        await asyncio.wait([filling])
+    async with aclosing(events):
+        with (
+            request.app[STREAMS].held(client_of(request), _kind(request)),
+            closing(Alarm()) as alarm,
+        ):
+            ends_at = asyncio.get_running_loop().time() + deadline_s
+            outbox = _Outbox(framed, alarm, ends_at)
+            filling = asyncio.create_task(outbox.fill(events))
+            try:
+                return await _sent(request, outbox, failed)
+            finally:
+                filling.cancel()
+                await _end(filling)
+
+
+async def _end(filling: asyncio.Task[None]) -> None:
+    """Wait for its end, however often this is cancelled: before, the events can not be closed."""
+    cancelled = None
+    while not filling.done():
+        try:
+            await asyncio.wait([filling])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+def _kind(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource else ""
 
 
 @define(eq=False)
 class _Outbox:
     """Events that wait to be written: all that are ready at once go out in one write."""
 
+    framed: Callable[[Any], bytes] = frame
+    alarm: Alarm = field(factory=Alarm)
+    ends_at: float = math.inf
     failure: Exception | None = field(default=None, init=False)
     over: bool = field(default=False, init=False)
     _frames: list[bytes] = field(factory=list, init=False)
@@ -69,14 +125,18 @@ class _Outbox:
     _news: asyncio.Event = field(factory=asyncio.Event, init=False)
     _room: asyncio.Event = field(factory=asyncio.Event, init=False)
 
-    async def fill(self, events: AsyncGenerator[Event, None]) -> None:
+    async def fill(self, events: AsyncGenerator[Any, None]) -> None:
         """Take in all of *events*."""
         try:
             async with aclosing(events):
-                async for name, data in events:
-                    await self._put(frame(name, data))
+                async for event in events:
+                    await self._put(self.framed(event))
         except Exception as error:  # noqa: BLE001 - whoever sends the events tells it
             self.failure = error
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            self.failure = RuntimeError("what the events come from was cancelled")
         finally:
             self.over = True
             self._news.set()
@@ -86,7 +146,7 @@ class _Outbox:
         if not self._frames and not self.over:
             self._news.clear()
             try:
-                async with asyncio.timeout(patience_s):
+                with self.alarm.within(patience_s):
                     await self._news.wait()
             except TimeoutError:
                 return b""
@@ -102,10 +162,18 @@ class _Outbox:
         self._news.set()
         if self._size > ROOM_BYTES:
             self._room.clear()
-            await self._room.wait()
+            await self._wait_for_room()
+
+    async def _wait_for_room(self) -> None:
+        ends_at = None if math.isinf(self.ends_at) else self.ends_at
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(ends_at):
+                await self._room.wait()
 
 
-async def _sent(request: web.Request, outbox: _Outbox) -> web.StreamResponse:
+async def _sent(
+    request: web.Request, outbox: _Outbox, failed: Callable[[Mapping[str, Any]], bytes]
+) -> web.StreamResponse:
     ready = await outbox.take(SILENCE_S)
     if not ready and outbox.failure:
         raise outbox.failure
@@ -113,20 +181,21 @@ async def _sent(request: web.Request, outbox: _Outbox) -> web.StreamResponse:
     try:
         await response.prepare(request)
         while not outbox.over:
-            await _in_time(response.write(ready or COMMENT))
+            with outbox.alarm.within(STALLED_S):
+                await response.write(ready or COMMENT)
             ready = await outbox.take(KEEP_ALIVE_S)
-        rest = ready + await outbox.take(0) + _last(outbox, request)
-        await _in_time(response.write_eof(rest))
+        rest = ready + await outbox.take(0)
+        if outbox.failure:
+            rest += failed(told(outbox.failure, request).body)
+        with outbox.alarm.within(STALLED_S):
+            await response.write_eof(rest)
     except (ConnectionError, TimeoutError):
+        passage.abandoned()
         if request.transport:
             request.transport.abort()
     return response
 
 
-async def _in_time(writing: Awaitable[None]) -> None:
-    async with asyncio.timeout(STALLED_S):
-        await writing
-
-
-def _last(outbox: _Outbox, request: web.Request) -> bytes:
-    return frame("error", told(outbox.failure, request).body) if outbox.failure else b""
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -1,190 +1,27 @@
-"""What goes over the wire: the types of request bodies, and core's values as JSON-able dicts.
+"""What goes over the wire: core's values as JSON-able dicts.
 
-A body's type says its own limits; ``schema.py`` makes the JSON Schema of it that a body has to
-satisfy. A unit stands in the name of each number. What is not known is null, never 0.
+A unit stands in the name of each number. What is not known is null, never 0.
 """
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from attrs import asdict, frozen
-from msgspec import Meta
+from attrs import asdict
 
 from orac_core import (
     Answer,
     FileInfo,
-    GenerateOptions,
-    GenerateRequest,
-    InvalidRequest,
     Loaded,
     LoadedInfo,
     LoadProgress,
-    LoadRequest,
-    Message,
     ServedModel,
     Unloaded,
 )
-from orac_core.durations import LONGEST_S, keep_alive
 
 Json = dict[str, Any]
 
-Name = Annotated[str, Meta(min_length=1, max_length=1024)]
-Tokens = Annotated[int, Meta(ge=1, le=16_777_216)]
-StopText = Annotated[str, Meta(min_length=1, max_length=256)]
-StopTexts = Annotated[tuple[StopText, ...], Meta(max_length=16)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-Span = (
-    Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[float, Meta(ge=-1, le=LONGEST_S)]
-)
-"""Seconds, or a text such as ``5m``; below 0 for ever."""
-
 MILLISECONDS = 1000
-ONE_ONLY = "give either `prompt` or `messages`"
-
-
-@frozen(kw_only=True)
-class Setup:
-    """How to load a model; null leaves the choice to the manifest or the backend."""
-
-    context_length: Tokens | None = None
-    gpu_layers: Annotated[int, Meta(ge=0, le=65_535)] | None = None
-    parallel: Annotated[int, Meta(ge=1, le=1024)] | None = None
-
-
-@frozen(kw_only=True)
-class LoadBody(Setup):
-    """The body of ``POST /v1/models/{id}/load``."""
-
-    keep_alive: Span | None = None
-    force: bool = False
-    stream: bool = False
-
-    def request(self, model: str) -> LoadRequest:
-        """Return what to load for the library.
-
-        Raises:
-            InvalidRequest: when ``keep_alive`` is no span of time.
-        """
-        return LoadRequest(
-            model,
-            self.context_length,
-            self.gpu_layers,
-            self.parallel,
-            seconds(self.keep_alive, "keep_alive"),
-            self.force,
-        )
-
-
-@frozen(kw_only=True)
-class NamedLoadBody(LoadBody):
-    """The body of ``POST /v1/models/load``."""
-
-    model: Name
-
-
-@frozen(kw_only=True)
-class UnloadBody:
-    """The body of ``POST /v1/models/{id}/unload``."""
-
-    force: bool = False
-    stream: bool = False
-
-
-@frozen(kw_only=True)
-class NamedUnloadBody(UnloadBody):
-    """The body of ``POST /v1/models/unload``."""
-
-    model: Name
-
-
-@frozen
-class Turn:
-    """One turn of a conversation."""
-
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-@frozen(kw_only=True)
-class Options:
-    """How to choose the next token; null leaves the choice to the model or the engine."""
-
-    temperature: Annotated[float, Meta(ge=0, le=5)] | None = None
-    top_p: Share | None = None
-    top_k: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
-    min_p: Share | None = None
-    seed: Annotated[int, Meta(ge=0, le=4_294_967_294)] | None = None
-    max_tokens: Tokens | None = None
-    stop: StopText | StopTexts | None = None
-    repeat_penalty: Annotated[float, Meta(ge=0.1, le=10)] | None = None
-
-    @property
-    def core(self) -> GenerateOptions:
-        """The same for the library."""
-        stop = (self.stop,) if isinstance(self.stop, str) else self.stop or ()
-        given = asdict(self, filter=lambda field, _: field.name != "stop")
-        return GenerateOptions(**given, stop=stop)
-
-
-@frozen(kw_only=True)
-class PromptBody:
-    """The body of ``POST /v1/prompt``; it has either ``prompt`` or ``messages``."""
-
-    model: Name
-    prompt: Annotated[str, Meta(min_length=1)] | None = None
-    system: str | None = None
-    messages: Annotated[tuple[Turn, ...], Meta(min_length=1, max_length=1000)] | None = None
-    format: Literal["json"] | dict[str, Any] | None = None
-    options: Options | None = None
-    keep_alive: Span | None = None
-    deadline_ms: Annotated[int, Meta(ge=1, le=86_400_000)] | None = None
-    stream: bool = False
-
-    @property
-    def request(self) -> GenerateRequest:
-        """What to answer, for the library; ``system`` goes before all messages.
-
-        Raises:
-            InvalidRequest: when there are both a prompt and messages, or neither, or ``keep_alive``
-                is no span of time.
-        """
-        system = (Message("system", self.system),) if self.system else ()
-        return GenerateRequest(
-            self.model,
-            system + self._said(),
-            format=self.format,
-            options=(self.options or Options()).core,
-            keep_alive_s=seconds(self.keep_alive, "keep_alive"),
-        )
-
-    @property
-    def deadline_s(self) -> float | None:
-        """Longest time that the answer may take; None for the service's own limit."""
-        return self.deadline_ms / MILLISECONDS if self.deadline_ms else None
-
-    def _said(self) -> tuple[Message, ...]:
-        if self.prompt is not None and self.messages is not None:
-            raise InvalidRequest(f"{ONE_ONLY}, not both", {"messages": "beside `prompt`"})
-        if self.messages is not None:
-            return tuple(Message(turn.role, turn.content) for turn in self.messages)
-        if self.prompt is None:
-            raise InvalidRequest(f"{ONE_ONLY}; both are missing", {"prompt": "is missing"})
-        return (Message("user", self.prompt),)
-
-
-def seconds(span: Span | None, path: str) -> float | None:
-    """Return a span of time in seconds, infinity for ever; *path* is where the body has it.
-
-    Raises:
-        InvalidRequest: when it is none.
-    """
-    if span is None:
-        return None
-    try:
-        return keep_alive(span)
-    except ValueError as error:
-        raise InvalidRequest(f"{path}: {error}", {path: str(error)}) from error
 
 
 def model(served: ServedModel) -> Json:
@@ -193,7 +30,7 @@ def model(served: ServedModel) -> Json:
     return {
         "id": info.id,
         "object": "model",
-        "created": None if info.modified_at is None else int(info.modified_at),
+        "created": int(info.modified_at or 0),  # OpenAI's clients take no null
         "owned_by": served.instance,
         "instance": served.instance,
         "kind": served.kind,
@@ -208,6 +45,7 @@ def model(served: ServedModel) -> Json:
         "quantization": info.quantization,
         "context_length": info.context_length,
         "memory": memory(info.loaded, served.needs_bytes),
+        "speed": asdict(served.speed),
         "expires_at": timestamp(info.expires_at),
         "warning": info.warning,
         "last_used_at": timestamp(served.last_used_at),
@@ -292,6 +130,7 @@ def answer(whole: Answer) -> Json:
         "finish_reason": whole.finish_reason,
         "truncated_prompt": whole.truncated_prompt,
         "format_valid": whole.format_valid,
+        "repaired": whole.repaired,
         "usage": {
             "prompt_tokens": whole.usage.prompt_tokens,
             "completion_tokens": whole.usage.completion_tokens,

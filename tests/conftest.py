@@ -9,6 +9,11 @@ from hypothesis import settings
 # An Ollama that happens to run on this machine is no business of the tests: nothing listens here.
 os.environ["OLLAMA_HOST"] = "127.0.0.1:1"
 
+# A token of whoever runs the tests is none of theirs.
+for name in ("ORAC_TOKEN", "ORAC_ADMIN_TOKEN", "ORAC_USER_TOKEN"):
+    os.environ.pop(name, None)
+    os.environ.pop(f"{name}_FILE", None)
+
 # What ORAC keeps over a restart does not go to the home of whoever runs the tests.
 os.environ["ORAC_STATE_DIR"] = tempfile.mkdtemp(prefix="orac-state-")
 atexit.register(shutil.rmtree, os.environ["ORAC_STATE_DIR"], ignore_errors=True)

@@ -4,41 +4,28 @@ import gzip
 import io
 import json
 import os
-import platform
-import re
 import tarfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict
-
 from orac_core import ConfigurationError, OracError, StateDirectory
 from orac_core.blackbox import MOST_BYTES, dumps, segments
-from orac_core.devices import Sensors, fingerprint
-from orac_core.health import Flaw
+from orac_core.devices import Sensors
 from orac_core.manifest import decoded, find
 
+from .. import diagnostics
 from ..redaction import Redaction
 from .client import Json, reach
+from .credentials import known
 from .findings import Section, as_facts
 from .output import as_json, say, size
 from .quick import Asked
 
 NAME = "orac-bundle-%Y%m%dT%H%M%SZ.tar.gz"
 FOLDER = "orac-bundle"
-
-PROMISE = "it holds no prompts and no answers; secrets are masked, homes are written as ~"
-
-FAMILIES = ("ORAC_", "OLLAMA_", "LLAMA_", "GGML_", "CUDA_", "NVIDIA_", "LD_LIBRARY_PATH")
-"""Beginnings of the variables whose names are told."""
-
-OF_MODELS = {Flaw.MODEL_NEEDED.value, Flaw.MODEL_FAILED.value}
-"""Their messages are an engine's, which may quote what it was asked."""
 
 
 async def contents(asked: Asked, sections: Sequence[Section]) -> dict[str, bytes]:
@@ -50,19 +37,19 @@ async def contents(asked: Asked, sections: Sequence[Section]) -> dict[str, bytes
     """
     path = find(asked.manifest, os.environ, Path.cwd())
     settings = _settings(path)
-    redaction = Redaction.of(settings, os.environ)
+    redaction = Redaction.of(settings, {**os.environ, **known(os.environ)})
     values = {
         "doctor.json": _without_values(as_facts(sections)),
-        "environment.json": {"set": _names(os.environ)},
+        "environment.json": {"set": diagnostics.names(os.environ)},
         "health.json": await _health(asked.url),
         "host.json": await _host(),
         "manifest.json": {"path": str(path) if path else None, "settings": settings},
-        "versions.json": dict(_versions()),
+        "versions.json": diagnostics.versions(),
     }
     found = {name: _document(redaction.value(value)) for name, value in values.items()}
     state = StateDirectory.of(os.environ).path
     found |= dict(_recorded(state, redaction)) if state else {}
-    about = {"made_at": _now(), "promise": PROMISE, "files": sorted(found)}
+    about = {**diagnostics.about(), "files": sorted(found)}
     return {"about.json": _document(about), **found}
 
 
@@ -104,7 +91,7 @@ def tell(path: Path, files: Mapping[str, bytes], *, in_json: bool) -> None:
     say(f"{path} ({size(taken)}), readable by its owner only")
     for name in sorted(files):
         say(f"  {name} ({size(len(files[name]))})")
-    say(f"{PROMISE}; look through it before you send it")
+    say(f"{diagnostics.PROMISE}; look through it before you send it")
 
 
 def _unwritable(path: Path, error: OSError) -> OracError:
@@ -141,59 +128,26 @@ def _without_values(facts: Json) -> Json:
     return facts | {"environment": names, "findings": findings}
 
 
-def _names(environ: Mapping[str, str]) -> list[str]:
-    return sorted(name for name in environ if name.startswith(FAMILIES))
-
-
 async def _health(url: str) -> Json:
     try:
         async with reach(url) as server:
-            return _without_reasons(await server.health())
+            return diagnostics.without_reasons(await server.health())
     except OracError as error:
         return {"server": None, "reason": str(error)}
 
 
-def _without_reasons(health: Json) -> Json:
-    told = [
-        each | {"message": None} if each["kind"] in OF_MODELS else each
-        for each in health.get("degradation", [])
-    ]
-    return health | {"errors": sorted(health.get("errors", {})), "degradation": told}
-
-
 async def _host() -> Json:
     async with Sensors() as sensors:
-        machine = await sensors.look()
-    return {**fingerprint(machine), **asdict(machine)}
-
-
-def _versions() -> Iterator[tuple[str, str | None]]:
-    yield "python", platform.python_version()
-    needed = (re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in requires("orac") or ())
-    for name in sorted({"orac", *needed}):
-        try:
-            yield name, version(name)
-        except PackageNotFoundError:
-            yield name, None
+        return diagnostics.host(await sensors.look())
 
 
 def _recorded(folder: Path, redaction: Redaction) -> Iterator[tuple[str, bytes]]:
     for path in (*segments(folder), *dumps(folder)):
         with suppress(OSError), path.open("rb") as opened:
             lines = opened.read(2 * MOST_BYTES).splitlines()
-            yield f"blackbox/{path.name}", b"".join(_lines(lines, redaction))
-
-
-def _lines(lines: Iterable[bytes], redaction: Redaction) -> Iterator[bytes]:
-    """Yield each of *lines* that is whole."""
-    for line in lines:
-        with suppress(ValueError, RecursionError):
-            yield _document(redaction.value(json.loads(line)), indent=None)
+            told = diagnostics.told(lines, redaction)
+            yield f"blackbox/{path.name}", b"".join(_document(it, indent=None) for it in told)
 
 
 def _document(value: Any, indent: int | None = 2) -> bytes:
     return json.dumps(value, indent=indent).encode() + b"\n"
-
-
-def _now() -> str:
-    return datetime.fromtimestamp(int(time.time()), UTC).isoformat().replace("+00:00", "Z")

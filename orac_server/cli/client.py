@@ -10,10 +10,12 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+from aiohttp import hdrs
 from attrs import define
 
 from orac_core import BackendError, OracError
 
+from .credentials import presenting
 from .options import shown
 from .question import Question
 from .setup import Setup
@@ -29,6 +31,9 @@ PROBE_S = 5.0
 
 SILENCE_S = 1900.0
 """Longest silence of a server at work: a little more than its own longest deadline."""
+
+WHERE = "put the right one into ORAC_TOKEN; `orac serve` says where it is when it starts"
+"""What to do where the server wants another token."""
 
 
 class NoServer(OracError):
@@ -193,9 +198,11 @@ async def reach(url: str) -> AsyncIterator[Server]:
 
     Raises:
         NoServer: when none answers there; known within 0.3 s where nothing listens.
+        Refused: when it does not answer to that name.
+        ConfigurationError: when a variable holds what can be no token.
     """
     limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
-    async with aiohttp.ClientSession(timeout=limits) as session:
+    async with aiohttp.ClientSession(timeout=limits, middlewares=presenting(url)) as session:
         await _probe(session, url)
         yield Server(url, session)
 
@@ -204,7 +211,10 @@ async def _probe(session: aiohttp.ClientSession, url: str) -> None:
     limits = aiohttp.ClientTimeout(total=PROBE_S, connect=CONNECT_S)
     try:
         async with session.get(f"{url}/v1/health/live", timeout=limits) as response:
-            if not response.ok or response.content_type != "application/json":
+            in_json = response.content_type == "application/json"
+            if response.status == HTTPStatus.FORBIDDEN and in_json:
+                raise await _refusal(response)
+            if not response.ok or not in_json:
                 raise NoServer(f"what answers at {shown(url)} is not ORAC")
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise NoServer(f"no server answers at {shown(url)} ({_reason(error)})") from error
@@ -231,6 +241,10 @@ async def _answer(response: aiohttp.ClientResponse) -> Json:
 
 async def _refusal(response: aiohttp.ClientResponse) -> Refused:
     otherwise = f"the server answered {response.status} {response.reason}"
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        sent = hdrs.AUTHORIZATION in response.request_info.headers
+        why = "does not take the token that was sent" if sent else "wants a token"
+        return Refused(f"the server {why}: {WHERE}", "unauthorized")
     try:
         return _refused(_parsed(await response.read()), otherwise)
     except ValueError:
@@ -243,6 +257,8 @@ def _refused(envelope: Json, otherwise: str) -> Refused:
     if not isinstance(error, dict) or not error.get("message"):
         return Refused(otherwise)
     message = str(error["message"])
+    if error.get("code") == "forbidden":
+        message = f"{message}: {WHERE}"
     details = (f"{each.get('path')}: {each.get('message')}" for each in error.get("details") or ())
     more = (detail for detail in details if detail not in message)
     return Refused("\n".join((message, *more)), error.get("code"))

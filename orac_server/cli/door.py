@@ -53,7 +53,7 @@ class InProcess(LocalBenches):
                 if isinstance(piece, Answer):
                     yield "done", wire.answer(piece)
                 else:
-                    yield "chunk", {"text": piece}
+                    yield "chunk", {"text": piece.text}
 
     async def examined(self, body: Json) -> AsyncGenerator[tuple[str, Json], None]:
         """Find out why a model is slow, which is loaded for that: ``progress``, then ``done``."""

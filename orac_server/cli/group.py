@@ -8,6 +8,7 @@ from typing import Any
 import click
 from attrs import frozen
 
+from .lean import uncollected
 from .output import never_fail_on_a_letter, note
 
 INTERRUPTED = 130
@@ -51,7 +52,8 @@ class Orac(click.Group):
         entry = COMMANDS.get(cmd_name)
         if entry is None:
             return None
-        module = import_module(f"{__package__}.{entry.module}")
+        with uncollected():
+            module = import_module(f"{__package__}.{entry.module}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         command.short_help = entry.help
         return command

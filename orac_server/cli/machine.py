@@ -14,6 +14,7 @@ from orac_core import (
     Health,
     InstanceHealth,
     ModelState,
+    OracError,
     ServedModel,
     StateDirectory,
 )
@@ -21,7 +22,7 @@ from orac_core.files import LookedAt
 from orac_core.health import Finding as NotWell
 from orac_core.health import Flaw
 
-from .client import NoServer, reach
+from .client import NoServer, Server, reach
 from .findings import Finding, Section
 from .options import shown
 
@@ -30,6 +31,7 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
         "ORAC_URL": "server that the other commands talk to",
         "ORAC_MANIFEST": "manifest to read",
         "ORAC_MODELS_DIR": "folder with models",
+        "ORAC_LOG_LEVEL": "how much the server logs",
         "ORAC_STATE_DIR": "folder for what is kept over a restart",
         "OLLAMA_MODEL_PATH": "folder with models",
         "OLLAMA_MODELS": "Ollama's own store, searched for .gguf files too",
@@ -85,11 +87,25 @@ def environment(environ: Mapping[str, str]) -> Section:
 async def server(url: str) -> Section:
     """Say whether a server answers at *url*."""
     try:
-        async with reach(url):
-            found = Finding("good", f"a server answers at {shown(url)}")
+        async with reach(url) as there:
+            found = [Finding("good", f"a server answers at {shown(url)}")]
+            found += [Finding("warning", each) for each in await _unsafe(there)]
     except NoServer as error:
-        found = Finding("neutral", str(error))
-    return Section("server", {"url": shown(url), "answers": found.level == "good"}, (found,))
+        found = [Finding("neutral", str(error))]
+    except OracError as error:
+        found = [Finding("warning", str(error))]
+    facts = {"url": shown(url), "answers": found[0].level == "good"}
+    return Section("server", facts, tuple(found))
+
+
+async def _unsafe(there: Server) -> list[str]:
+    """Return what the server says of who may ask it; nothing when it says nothing at all."""
+    try:
+        health = await there.health()
+    except OracError:
+        return []
+    told = health.get("degradation", ())
+    return [str(each["message"]) for each in told if each.get("service") == "access"]
 
 
 def manifest(path: Path | None, wrong: ConfigurationError | None = None) -> Section:

@@ -45,7 +45,8 @@ def marks(stream: IO[str] | None = None) -> Marks:
 def never_fail_on_a_letter() -> None:
     """Let both streams escape what their encoding can not write instead of raising."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:  # it may have been closed
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def escaped(text: str, allowed: str = "") -> str:

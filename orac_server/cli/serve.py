@@ -1,6 +1,7 @@
 """``orac serve``: serve the models of this machine over HTTP."""
 
 import os
+from collections.abc import Iterator
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -12,10 +13,16 @@ import orac_core
 from orac_core import Manifest, ModelManager
 from orac_core.serving.door import settle
 
-from ..service import serve
-from .options import DEFAULT, json_option
-from .output import as_json_line, say
-from .running import failures_told
+from . import lean
+
+# Where rich is installed structlog imports it, which takes as long and as much as structlog itself.
+lean.import_without("rich", "structlog")
+
+from ..access.guard import Guard  # noqa: E402
+from ..service import serve  # noqa: E402
+from .options import DEFAULT, json_option  # noqa: E402
+from .output import as_json_line, say  # noqa: E402
+from .running import failures_told  # noqa: E402
 
 TRIAL = 'orac-robot "Move forward 1.5 meters"'
 
@@ -36,6 +43,7 @@ TRIAL = 'orac-robot "Move forward 1.5 meters"'
     help="Manifest to read.",
 )
 @click.option("--demo", is_flag=True, help="Serve the small model that comes with ORAC too.")
+@click.option("--no-auth", is_flag=True, help="Ask nobody for a token, on any address.")
 @json_option
 def serve_command(  # noqa: PLR0913 - click passes each option by itself
     *,
@@ -44,6 +52,7 @@ def serve_command(  # noqa: PLR0913 - click passes each option by itself
     models_dir: Path | None,
     manifest: Path | None,
     demo: bool,
+    no_auth: bool,
     in_json: bool,
 ) -> None:
     """Serve the models of this machine over HTTP.
@@ -52,12 +61,14 @@ def serve_command(  # noqa: PLR0913 - click passes each option by itself
     """
     with failures_told():
         settled = settle(manifest, os.environ)
+        server = evolve(settled.server, auth=settled.server.auth and not no_auth)
+        lean.settle()
         serve(
             orac_core.open(with_demo(settled) if demo else settled, models_dir=models_dir),
-            host or settled.server.host,
-            settled.server.port if port is None else port,
+            host or server.host,
+            server.port if port is None else port,
             announce=partial(announce, demo=demo, in_json=in_json),
-            strict=settled.server.strict_start,
+            settings=server,
         )
 
 
@@ -68,8 +79,10 @@ def with_demo(manifest: Manifest) -> Manifest:
     return evolve(manifest, models=models)
 
 
-async def announce(url: str, manager: ModelManager, *, demo: bool, in_json: bool) -> None:
-    """Say where the service is and what it serves."""
+async def announce(
+    url: str, manager: ModelManager, guard: Guard, *, demo: bool, in_json: bool
+) -> None:
+    """Say where the service is, what it serves and who may ask."""
     if not in_json:
         say(f"ORAC is at {url}")
     models = len(await manager.models())
@@ -77,9 +90,12 @@ async def announce(url: str, manager: ModelManager, *, demo: bool, in_json: bool
     places = [str(each.place.path) for each in looked_at if each.models]
     if in_json:
         failed = dict(manager.backends.failed)
-        as_json_line({"url": url, "models": models, "places": places, "failed_backends": failed})
+        found = {"url": url, "models": models, "places": places, "failed_backends": failed}
+        as_json_line({**found, "tokens": dict(guard.places)})
     else:
         say(_served(models, places))
+        for each in _who_may_ask(guard):
+            say(each)
     if demo and not in_json:
         say(f"Try it: {_trial(url.rstrip('/'))}")
 
@@ -89,6 +105,14 @@ def _served(models: int, places: list[str]) -> str:
         return "No models yet; `orac doctor` says where they are looked for"
     number = f"{models} model{'s' * (models > 1)}"
     return f"{number}, from {', '.join(places)}" if places else number
+
+
+def _who_may_ask(guard: Guard) -> Iterator[str]:
+    if guard.problem:
+        yield "Whoever can reach it may use and change it: no token is asked for"
+    for right, place in guard.places.items():
+        who = "An administrator's" if right == "admin" else "A user's"
+        yield f"{who} token is needed; it is in {place}"
 
 
 def _trial(url: str) -> str:

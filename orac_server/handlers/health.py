@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
 from aiohttp import web
 from attrs import asdict
@@ -17,7 +18,7 @@ from orac_core.health import Finding, Flaw, summary
 
 from ..body import reply
 from ..examinations import findings
-from ..keys import MANAGER, STARTED_AT
+from ..keys import MANAGER, READINESS, STARTED_AT
 from ..pulse import verdict
 from ..wire import Json
 
@@ -27,11 +28,17 @@ FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
 
 async def health(request: web.Request) -> web.StreamResponse:
     """``GET /v1/health``: 200 when healthy or degraded, 503 when unhealthy."""
-    manager = request.app[MANAGER]
-    found = await verdict(request.app)
-    uptime_s = time.monotonic() - request.app[STARTED_AT]
-    body = _without_folders(_body(manager, found, await manager.machine(), uptime_s))
-    return reply(body, 503 if found.status == "unhealthy" else 200)
+    status, body = await state(request.app)
+    return reply(body, 503 if status == "unhealthy" else 200)
+
+
+async def state(app: web.Application) -> tuple[str, Json]:
+    """Return the status, and all that is told of how everything is."""
+    manager = app[MANAGER]
+    found = await verdict(app)
+    uptime_s = time.monotonic() - app[STARTED_AT]
+    body: Json = _without_folders(_body(manager, found, await manager.machine(), uptime_s))
+    return found.status, body
 
 
 async def live(_request: web.Request) -> web.StreamResponse:
@@ -48,10 +55,17 @@ async def ready(request: web.Request) -> web.StreamResponse:
     """
     manager = request.app[MANAGER]
     if manager.closing:
-        raise ShuttingDown("ORAC is stopping and takes no new work")
+        raise ShuttingDown("ORAC is stopping and takes no new work", manager.closes_in_s)
     if manager.required and (lacking := (await manager.health()).unready):
-        raise BackendUnavailable(f"not ready: {summary(lacking)}; GET /v1/health says why")
+        raise _not_ready(request.app, summary(lacking))
+    request.app[READINESS].over()
     return reply({"status": "ready"})
+
+
+def _not_ready(app: web.Application, lacking: str) -> BackendUnavailable:
+    error = BackendUnavailable(f"not ready: {lacking}; GET /v1/health says why")
+    error.retry_after_s = app[READINESS].goes_on()
+    return error
 
 
 def _body(manager: ModelManager, found: Health, machine: Machine, uptime_s: float) -> Json:
@@ -127,7 +141,7 @@ def _instances(manager: ModelManager, found: Health) -> Json:
     }
 
 
-def _without_folders(value: object) -> object:
+def _without_folders(value: object) -> Any:
     """Return *value* with every absolute path in its texts cut down to the last part."""
     match value:
         case str():

@@ -10,6 +10,7 @@ from orac_core import Loaded, LoadRequest, ModelManager
 from .. import sse, wire
 from ..body import read, reply
 from ..keys import MANAGER
+from ..requests import LoadBody, NamedLoadBody, NamedUnloadBody, UnloadBody
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
@@ -25,29 +26,29 @@ async def show_model(request: web.Request) -> web.StreamResponse:
 
 async def load_model(request: web.Request) -> web.StreamResponse:
     """``POST /v1/models/{id}/load``."""
-    body = await read(request, wire.LoadBody, optional=True)
+    body = await read(request, LoadBody, optional=True)
     return await _load(request, body, request.match_info["id"])
 
 
 async def load_named_model(request: web.Request) -> web.StreamResponse:
     """``POST /v1/models/load``."""
-    body = await read(request, wire.NamedLoadBody)
+    body = await read(request, NamedLoadBody)
     return await _load(request, body, body.model)
 
 
 async def unload_model(request: web.Request) -> web.StreamResponse:
     """``POST /v1/models/{id}/unload``."""
-    body = await read(request, wire.UnloadBody, optional=True)
+    body = await read(request, UnloadBody, optional=True)
     return await _unload(request, body, request.match_info["id"])
 
 
 async def unload_named_model(request: web.Request) -> web.StreamResponse:
     """``POST /v1/models/unload``."""
-    body = await read(request, wire.NamedUnloadBody)
+    body = await read(request, NamedUnloadBody)
     return await _unload(request, body, body.model)
 
 
-async def _load(request: web.Request, body: wire.LoadBody, model: str) -> web.StreamResponse:
+async def _load(request: web.Request, body: LoadBody, model: str) -> web.StreamResponse:
     manager, wanted = request.app[MANAGER], body.request(model)
     if body.stream:
         return await sse.respond(request, _load_events(manager, wanted))
@@ -65,7 +66,7 @@ async def _load_events(
                 yield "progress", wire.progress(stage)
 
 
-async def _unload(request: web.Request, body: wire.UnloadBody, model: str) -> web.StreamResponse:
+async def _unload(request: web.Request, body: UnloadBody, model: str) -> web.StreamResponse:
     manager = request.app[MANAGER]
     if body.stream:
         return await sse.respond(request, _unload_events(manager, model, force=body.force))

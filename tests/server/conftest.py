@@ -2,11 +2,13 @@ from contextlib import AsyncExitStack
 
 import psutil
 import pytest
+from attrs import evolve
 
 import orac_core
 from orac_core.doctor import patient
 from orac_core.manifest import parse
 from tests.scripted import ScriptedBackend, ScriptedSensors, plugins
+from tests.server.serving import TESTS
 from tests.server.serving import service as serving
 from tests.server.slow_board import SlowBoard
 from tests.tiny_models import write, write_all
@@ -32,8 +34,14 @@ async def open_service(tmp_path):
     """Opens services: of a scripted backend when one is given, else of the real llama.cpp."""
     async with AsyncExitStack() as stack:
 
-        async def opened(
-            backend=None, *, models_dir=None, manifest=None, limits=None, sensors=None
+        async def opened(  # noqa: PLR0913 - each is what some tests choose
+            backend=None,
+            *,
+            models_dir=None,
+            manifest=None,
+            limits=None,
+            sensors=None,
+            guard=None,
         ):
             known = parse(manifest or (SCRIPTED if backend else {}), "a test")
             manager = await stack.enter_async_context(
@@ -46,7 +54,8 @@ async def open_service(tmp_path):
                     sensors=sensors,
                 )
             )
-            return await stack.enter_async_context(serving(manager))
+            settings = evolve(known.server, allowed_hosts=TESTS.allowed_hosts)
+            return await stack.enter_async_context(serving(manager, settings, guard=guard))
 
         yield opened
 

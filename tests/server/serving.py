@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,12 +11,17 @@ import orjson
 from attrs import define, frozen
 
 from orac_core import ModelManager
+from orac_core.manifest import ServerSettings
 from orac_server import create_app
 from orac_server.service import bound, listening, url
+from tests.server import published
 
 Event = tuple[str, Any]
 
 WITHIN_S = 30
+
+TESTS = ServerSettings(allowed_hosts=("a",))
+"""`a` is the host that requests written by hand name."""
 
 
 @frozen
@@ -55,6 +60,10 @@ class Service:
     manager: ModelManager
     session: aiohttp.ClientSession
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rstrip("/").rpartition(":")[2])
+
     async def get(self, path: str) -> Reply:
         return await self.ask("GET", path)
 
@@ -66,6 +75,9 @@ class Service:
             raw = await response.read()
             in_json = raw and response.content_type == "application/json"
             body = orjson.loads(raw) if in_json else raw
+            published.check(method, path, response.status, response.content_type, body)
+            if response.ok:
+                published.check_taken(method, path, options.get("json"))
             return Reply(response.status, body, response.headers)
 
     async def events(self, path: str, body: Mapping[str, Any]) -> list[Event]:
@@ -73,23 +85,42 @@ class Service:
         async with self.session.post(path, json={**body, "stream": True}) as response:
             raw = await response.read()
             assert response.content_type == "text/event-stream", raw
-            return events(raw)
+            found = events(raw)
+            published.check_events("POST", path, found)
+            return found
+
+    async def frames(self, path: str, body: Mapping[str, Any]) -> list[Any]:
+        """Post a body that asks OpenAI's stream, and return what its frames hold."""
+        async with self.session.post(path, json={**body, "stream": True}) as response:
+            raw = await response.read()
+            assert response.content_type == "text/event-stream", raw
+            found = frames(raw)
+            published.check_frames("POST", path, found)
+            return found
 
     def socket(self) -> socket.socket:
         """Connect by hand, for what no client would send."""
-        host, _, port = self.url.removeprefix("http://").rstrip("/").rpartition(":")
-        connection = socket.create_connection((host, int(port)), timeout=WITHIN_S)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=WITHIN_S)
         connection.settimeout(0)
         return connection
 
     async def raw(self, *sent: bytes) -> bytes:
         """Send bytes as they are and return all that comes back until the connection closes."""
+        return await self._raw(sent, ends=False)
+
+    async def raw_then_end(self, *sent: bytes) -> bytes:
+        """Do the same, and send nothing more, which the server is told."""
+        return await self._raw(sent, ends=True)
+
+    async def _raw(self, sent: Iterable[bytes], *, ends: bool) -> bytes:
         loop = asyncio.get_running_loop()
         with self.socket() as connection:
             received = b""
             try:
                 for data in sent:
                     await loop.sock_sendall(connection, data)
+                if ends:
+                    connection.shutdown(socket.SHUT_WR)
                 while data := await loop.sock_recv(connection, 65536):
                     received += data
             except ConnectionError:
@@ -104,6 +135,15 @@ def events(raw: bytes) -> list[Event]:
     return [_event(block) for block in blocks]
 
 
+def frames(raw: bytes) -> list[Any]:
+    """Return what the frames of a stream of OpenAI's hold, its end ``[DONE]`` as text."""
+    assert raw.endswith(b"\n\n")
+    blocks = [block for block in raw.split(b"\n\n") if block and not block.startswith(b":")]
+    assert all(block.startswith(b"data: ") for block in blocks)
+    assert b"\n" not in b"".join(blocks)
+    return ["[DONE]" if block == b"data: [DONE]" else orjson.loads(block[6:]) for block in blocks]
+
+
 def _event(block: bytes) -> Event:
     name, data = block.split(b"\n")
     assert name.startswith(b"event: ")
@@ -112,13 +152,16 @@ def _event(block: bytes) -> Event:
 
 
 @asynccontextmanager
-async def service(manager: ModelManager) -> AsyncIterator[Service]:
-    """Serve a manager as `orac_server.serve` does."""
+async def service(
+    manager: ModelManager, settings: ServerSettings = TESTS, **options: Any
+) -> AsyncIterator[Service]:
+    """Serve a manager as `orac_server.serve` does; *options* are those of `create_app`."""
+    published.published()  # made now, as tests measure how long an answer takes
     timeout = aiohttp.ClientTimeout(total=WITHIN_S)
     with bound("127.0.0.1", 0) as listener:
         address = url(listener)
         async with (
-            listening(create_app(manager), listener),
+            listening(create_app(manager, settings=settings, **options), listener),
             aiohttp.ClientSession(address, timeout=timeout) as session,
         ):
             yield Service(address, manager, session)

@@ -244,3 +244,26 @@ def test_doctor_says_what_is_wrong_with_a_file_as_the_service_does(tmp_path, spo
     done = orac_here("doctor", "bad", "--models-dir", tmp_path)
     assert done.returncode == 1
     assert said in done.stdout
+
+
+HOSTILE = ("$(id)", "; rm -rf x", "--help", "`id`", "a\nb")
+
+
+async def test_p19_what_looks_like_a_command_in_a_manifest_is_a_name_and_starts_nothing(
+    open_service, process, tmp_path
+):
+    manifest = {
+        "backends": {"local": {"kind": "llamacpp"}},
+        "models": {
+            "aliases": {f"alias {name}": name for name in HOSTILE},
+            "files": {name: {"load_at_start": True, "required": True} for name in HOSTILE},
+        },
+        "profiles": {"default": {"models": {f"role {name}": name for name in HOSTILE}}},
+    }
+    service = await open_service(models_dir=tmp_path, manifest=manifest)
+    before = process.children(recursive=True)
+    for name in HOSTILE:
+        for asked in (name, f"alias {name}", f"role {name}", f"local/{name}"):
+            reply = await service.post("/v1/models/load", {"model": asked})
+            assert (reply.status, reply.error["code"]) == (404, "model_not_found")
+    assert process.children(recursive=True) == before

@@ -294,7 +294,7 @@ async def test_nobody_else_gets_a_model_that_is_being_examined(clinic, board):
         reply = await clinic.post(path, body)
         assert (reply.status, reply.error["code"]) == (409, "state_conflict"), path
         assert "fake/small is being examined" in reply.error["message"]
-        assert reply.headers["Retry-After"] == "30"
+        assert int(reply.headers["Retry-After"]) >= 1
     second = await clinic.post(DOCTOR, {"model": "large", "experiment": True})
     assert second.status == 409
     assert "fake/small is being examined, and one model at a time can be" in second.error["message"]

@@ -59,6 +59,14 @@ async def test_p33_another_expectation_is_417_in_json(service):
     assert b'"code":"expectation_failed"' in received
 
 
+@pytest.mark.parametrize("path", [b"/v1/health/live", b"/nothing"])
+async def test_p33_an_expectation_that_is_no_text_is_400_in_json(service, path):
+    head = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\nExpect: \xff\r\n\r\n"
+    received = await service.raw(head)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert b"a header is no text" in received
+
+
 async def test_p33_broken_chunks_are_400(service):
     head = (
         b"POST /v1/prompt HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

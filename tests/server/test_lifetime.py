@@ -136,3 +136,39 @@ async def test_one_that_failed_at_the_start_is_loaded_when_somebody_asks(
     backend.failures.clear()
     assert (await service.post("/v1/prompt", ASKED)).status == 200
     assert (await service.get("/v1/health")).body["status"] == "healthy"
+
+
+async def pinned(service):
+    return (await service.get("/v1/models/small")).body["pinned"]
+
+
+async def test_a_load_may_pin_a_model_until_it_is_unloaded(open_service, backend):
+    service = await open_service(backend, manifest={**SCRIPTED, "models": {"keep_alive": "5m"}})
+    assert (await service.post("/v1/models/small/load", {"pinned": True})).status == 200
+    assert (await pinned(service), await expires_in(service)) == (True, None)
+    await service.post("/v1/prompt", {**ASKED, "keep_alive": "1m"})
+    assert (await pinned(service), await expires_in(service)) == (True, None)
+    await service.post("/v1/models/small/unload")
+    await service.post("/v1/models/small/load")
+    assert not await pinned(service)
+    assert await expires_in(service) is not None
+
+
+async def test_a_loaded_model_is_pinned_and_unpinned_without_a_load(open_service, backend):
+    service = await open_service(backend, manifest={**SCRIPTED, "models": {"keep_alive": "5m"}})
+    await service.post("/v1/models/small/load")
+    reply = await service.post("/v1/models/small/load", {"pinned": True, "keep_alive": 0})
+    assert reply.body["already_loaded"]
+    assert (await pinned(service), await expires_in(service)) == (True, None)
+    await service.post("/v1/models/small/load", {"pinned": False})
+    assert not await pinned(service)
+    assert timedelta(minutes=4) < await expires_in(service) <= timedelta(minutes=5)
+    assert backend.count("load") == 1
+
+
+async def test_what_the_manifest_pins_is_not_unpinned_by_a_load(open_service, backend):
+    service = await open_service(backend, manifest=manifest(small={"pinned": True}))
+    reply = await service.post("/v1/models/small/load", {"pinned": False})
+    assert (reply.status, reply.error["code"]) == (409, "state_conflict")
+    assert "take `pinned` out" in reply.error["message"]
+    assert backend.count("load") == 0

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from orac_core import BackendError, BackendUnavailable, Limits, ModelFileInvalid
+from orac_core import BackendError, BackendUnavailable, Limits, ModelFileInvalid, Rates
 from tests.scripted import ScriptedBackend, ScriptedSettings
 from tests.waiting import until
 
@@ -28,6 +28,7 @@ FIELDS = {
     "quantization",
     "context_length",
     "memory",
+    "speed",
     "expires_at",
     "warning",
     "last_used_at",
@@ -53,8 +54,12 @@ async def test_what_is_not_known_of_a_model_is_null(service):
     model = (await service.get("/v1/models/small")).body
     memory = {"estimated_bytes": None, "measured_bytes": None, "on_gpu_ratio": None}
     assert model["memory"] == memory
-    unknown = ("created", "size_bytes", "parameters", "context_length", "last_used_at", "file")
+    unknown = ("size_bytes", "parameters", "context_length", "last_used_at", "file")
     assert [model[name] for name in unknown] == [None] * len(unknown)
+
+
+async def test_created_is_a_number_always_as_openais_clients_take_no_null(service):
+    assert (await service.get("/v1/models/small")).body["created"] == 0
 
 
 async def test_one_model_is_shown_as_the_list_shows_it(service):
@@ -256,4 +261,15 @@ async def test_a_service_that_closes_takes_no_new_work(open_service, backend):
     await service.manager.close()
     reply = await service.post("/v1/models/small/load")
     assert (reply.status, reply.error["code"]) == (503, "shutting_down")
-    assert reply.headers["Retry-After"] == "5"
+    assert reply.headers["Retry-After"] == "1"
+
+
+async def test_the_speed_of_a_loaded_model_is_told_with_what_is_usual(open_service, backend):
+    backend.rates = Rates(decode_tokens_per_second=40.0)
+    backend.words = ("word ",) * 40
+    service = await open_service(backend)
+    speed = (await service.get("/v1/models/small")).body["speed"]
+    assert speed == {"baseline_tokens_per_second": None, "recent_tokens_per_second": []}
+    await service.post("/v1/prompt", {"model": "small", "prompt": "hi"})
+    speed = (await service.get("/v1/models/small")).body["speed"]
+    assert speed["recent_tokens_per_second"] == [40.0]

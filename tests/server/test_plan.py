@@ -149,7 +149,7 @@ async def test_p43_a_model_that_fits_in_no_way_is_503_with_the_numbers_unless_fo
     await service.post("/v1/models/small/load")
     reply = await service.post("/v1/models/large/load")
     assert (reply.status, reply.error["code"]) == (503, "insufficient_memory")
-    assert int(reply.headers["Retry-After"]) >= 1
+    assert "Retry-After" not in reply.headers
     message = reply.error["message"]
     assert message.startswith("fake/large needs 3.6 GiB")
     assert "3.0 GiB available" in message

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from orac_core import BackendError, BackendUnavailable, Limits, ModelManager
+from tests.scripted import said
 from tests.waiting import until
 
 ASKED = {"model": "small", "prompt": "hi"}
@@ -24,6 +25,7 @@ async def test_an_answer_comes_whole_with_its_figures(service):
         "finish_reason": "stop",
         "truncated_prompt": False,
         "format_valid": None,
+        "repaired": False,
         "usage": {"prompt_tokens": 2, "completion_tokens": 3, "cached_tokens": 0},
     }
     assert timings["prefill_tokens_per_second"] is None
@@ -40,9 +42,9 @@ async def test_what_is_asked_reaches_the_engine(service, monkeypatch):
     asked = []
     answer = ModelManager.answer
 
-    async def noted(manager, request, *, deadline_s):
+    async def noted(manager, request, *, deadline_s, repair):
         asked.append((request, deadline_s))
-        return await answer(manager, request, deadline_s=deadline_s)
+        return await answer(manager, request, deadline_s=deadline_s, repair=repair)
 
     monkeypatch.setattr(ModelManager, "answer", noted)
     body = {
@@ -62,6 +64,18 @@ async def test_what_is_asked_reaches_the_engine(service, monkeypatch):
     assert request.options.temperature == 1.0
     assert (request.options.seed, type(request.options.seed)) == (7, int)
     assert (request.options.stop, request.options.max_tokens) == (("x",), 5)
+
+
+async def test_an_answer_that_misses_its_format_is_asked_for_once_more_on_request(service, backend):
+    backend.scripts = [said("no"), said("{}")]
+    reply = await service.post("/v1/prompt", {**ASKED, "format": "json", "repair": True})
+    assert (reply.body["response"], reply.body["repaired"]) == ("{}", True)
+    assert reply.body["format_valid"]
+
+
+async def test_a_stream_can_not_be_repaired(service):
+    body = {**ASKED, "format": "json", "repair": True, "stream": True}
+    assert "whole answer" in (await service.post("/v1/prompt", body)).faults["repair"]
 
 
 async def test_an_engine_that_fails_before_the_first_token_is_told_by_the_status(service, backend):

@@ -16,6 +16,7 @@ SECRET_KEYS = (
     *("Authorization", "bearer", "cookie", "private", "signature", "session", "passphrase"),
     *("prompt", "prompts", "messages", "system_prompt"),
 )
+TOKENS = ("ORAC_TOKEN", "ORAC_ADMIN_TOKEN", "ORAC_USER_TOKEN")
 HARMLESS_KEYS = ("url", "name", "models", "kind", "host", "args", "files", "x")
 
 secret_texts = st.text(
@@ -92,7 +93,7 @@ def test_no_secret_in_a_list_of_arguments_is_left(secret, option):
     assert secret not in left["args"][4]
 
 
-@given(secret_texts, st.sampled_from(["ORAC_ADMIN_TOKEN", "HF_TOKEN", "AWS_SECRET_ACCESS_KEY"]))
+@given(secret_texts, st.sampled_from([*TOKENS, "HF_TOKEN", "AWS_SECRET_ACCESS_KEY"]))
 def test_what_a_variable_holds_is_masked_wherever_it_stands(secret, name):
     redaction = Redaction.of(None, {name: secret, "PWD": "/work"})
     assert redaction.text(f"got {secret}.") == f"got {MASK}."

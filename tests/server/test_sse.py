@@ -14,7 +14,7 @@ async def filled(*events):
 
 
 async def test_a_frame_is_one_event_on_two_lines():
-    assert sse.frame("chunk", {"text": "a\nb\r\u2028"}) == (
+    assert sse.frame(("chunk", {"text": "a\nb\r\u2028"})) == (
         b'event: chunk\ndata: {"text":"a\\nb\\r\xe2\x80\xa8"}\n\n'
     )
 
@@ -50,7 +50,7 @@ async def test_an_engine_waits_for_a_client_that_reads_slowly(monkeypatch):
         total += len(await outbox.take(5))
     total += len(await outbox.take(0))
     await filling
-    assert total == 1000 * len(sse.frame("chunk", {"text": "x" * 20}))
+    assert total == 1000 * len(sse.frame(("chunk", {"text": "x" * 20})))
 
 
 async def test_a_failure_is_kept_for_whoever_sends():

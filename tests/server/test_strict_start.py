@@ -12,6 +12,7 @@ from tests.processes import ended, orac, serving, start
 GONE = "[models.files.gone]\nrequired = true\n"
 LOCAL = '[backends.local]\nkind = "llamacpp"\n'
 FAR = '[backends.far]\nkind = "warp"\n'
+WARNINGS = {"ORAC_LOG_LEVEL": "warning"}
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_where_nothing_can_serve_a_strict_start_is_forbidden(options):
 
 def test_what_is_required_and_usable_lets_a_strict_start_go_on_without_loading_it(options):
     manifest = f"{LOCAL}required = true\n[models.files.here]\nrequired = true\n{FAR}"
-    with serving(*options(manifest)) as server:
+    with serving(*options(manifest), environ=WARNINGS) as server:
         listed = json.loads(orac("list", "--json", "--url", server.url).stdout)["data"]
         _, err = ended(server.process)
     assert server.process.returncode == 0
@@ -156,9 +157,10 @@ def test_a_strict_start_that_waits_for_a_load_can_be_told_to_stop(options, engin
     assert "Traceback" not in err
 
 
-def test_where_all_is_well_nothing_is_logged(tmp_path, folder):
+def test_where_all_is_well_no_warning_is_logged(tmp_path, folder):
     (folder / "cut.gguf").unlink()
     manifest = tmp_path / "orac.toml"
     manifest.write_text(LOCAL)
-    with serving("--manifest", manifest, "--models-dir", folder) as server:
+    options = ("--manifest", manifest, "--models-dir", folder)
+    with serving(*options, environ=WARNINGS) as server:
         assert ended(server.process) == ("", "")

@@ -1,5 +1,5 @@
 from orac_core import GenerateOptions, Message
-from orac_server import schema, wire
+from orac_server import requests, schema
 from orac_server.cli.question import Question
 
 FULL = Question(
@@ -17,6 +17,6 @@ def test_what_says_little_is_sent_all_the_same():
 
 
 def test_the_library_is_asked_what_the_server_would_ask_it():
-    over_http = schema.structure(FULL.body, wire.PromptBody).request
+    over_http = schema.structure(FULL.body, requests.PromptBody).request
     assert over_http == FULL.request
     assert FULL.request.messages == (Message("system", "be brief"), Message("user", "hi"))

@@ -74,6 +74,7 @@ def test_it_says_so_in_one_line_of_json(models):
             "models": 1,
             "places": [str(models)],
             "failed_backends": {},
+            "tokens": {},
         }
 
 

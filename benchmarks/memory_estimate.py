@@ -1,9 +1,9 @@
 """What a model needs in memory: the estimate, and what the engine really takes.
 
-Writes models of the six architectures ORAC is made for, with random weights of some hundred MiB,
-loads each on the real engine as the server does, has it read a prompt of several batches, and
-compares the resident memory of the worker with the estimate. Exits with 1 when any row is off by
-more than 15 % and by more than 32 MiB.
+Writes models of the six architectures ORAC is made for and two that make vectors, with random
+weights of some hundred MiB, loads each on the real engine as the server does, has it read a text of
+several batches, and compares the resident memory of the worker with the estimate. Exits with 1 when
+any row is off by more than 15 % and by more than 32 MiB.
 
     python benchmarks/memory_estimate.py [--only NAME]
 """
@@ -18,14 +18,23 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import gguf
 from attrs import frozen
 from rich.console import Console
 from rich.table import Table
 
 import orac_core
-from orac_core import GenerateOptions, GenerateRequest, LoadRequest, Manifest, ModelManager
+from orac_core import (
+    EmbedRequest,
+    GenerateOptions,
+    GenerateRequest,
+    LoadRequest,
+    Manifest,
+    ModelManager,
+)
 from orac_core.memory import Need, Setup, estimate
 from tests.tiny_models import write
+from tests.tiny_specialists import TinyBert, write_bert
 
 MIB = 1024**2
 ALLOWED_RATIO, ALLOWED_BYTES = 0.15, 32 * MIB
@@ -47,6 +56,18 @@ MODELS = {
 SETUPS = tuple(
     Setup(context, parallel, gpu_layers=0)
     for context, parallel in ((512, 1), (4096, 1), (4096, 2), (16_384, 1), (32_768, 1))
+)
+
+VECTORS: dict[str, TinyBert | tuple[int, ...]] = {
+    "bert": TinyBert(
+        width=768, layers=12, heads=12, hidden=3072, more_tokens=30_000, context_length=2048
+    ),
+    "qwen3-last": (512, 12, 8, 4, 128, 1536, 150_000),
+}
+"""Models that make vectors: one reads a text as a whole, of one the last token counts."""
+
+VECTOR_SETUPS = tuple(
+    Setup(context, parallel, gpu_layers=0) for context, parallel in ((512, 1), (512, 2), (2048, 1))
 )
 
 
@@ -73,9 +94,9 @@ class Row:
 def main() -> int:
     """Measure, print the table, and return the exit code."""
     parser = argparse.ArgumentParser(description="What a model needs in memory.")
-    parser.add_argument("--only", choices=sorted(MODELS))
+    parser.add_argument("--only", choices=sorted(MODELS | VECTORS))
     only = parser.parse_args().only
-    names = [only] if only else sorted(MODELS)
+    names = [only] if only else sorted(MODELS | VECTORS)
     rows = [row for name in names for row in asyncio.run(measured(name))]
     Console(width=120).print(table(rows))
     good = all(row.good for row in rows)
@@ -86,22 +107,40 @@ def main() -> int:
 async def measured(name: str) -> list[Row]:
     """Return a row for each way to serve the model."""
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), name, **larger(name))
+        written(Path(folder), name)
+        setups = VECTOR_SETUPS if name in VECTORS else SETUPS
         async with orac_core.open(Manifest(), models_dir=Path(folder), environ={}) as manager:
-            return [await measured_once(manager, name, each) for each in SETUPS]
+            return [await measured_once(manager, name, each) for each in setups]
 
 
-def larger(name: str) -> dict[str, Any]:
-    """Return what to change in the tiny model of that name."""
-    return {"context_length": CONTEXT, **dict(zip(FIELDS, MODELS[name], strict=True))}
+def written(folder: Path, name: str) -> None:
+    """Write the larger model of that name."""
+    shape = VECTORS.get(name)
+    if isinstance(shape, TinyBert):
+        write_bert(folder, name, shape)
+    elif shape is not None:
+        pooling = gguf.PoolingType.LAST
+        write(folder, "tiny-qwen3-0.6b", stem=name, pooling=pooling, **larger(shape))
+    else:
+        write(folder, name, **larger(MODELS[name]))
+
+
+def larger(figures: Sequence[int]) -> dict[str, Any]:
+    """Return what to change in a tiny model."""
+    return {"context_length": CONTEXT, **dict(zip(FIELDS, figures, strict=True))}
 
 
 async def measured_once(manager: ModelManager, name: str, setup: Setup) -> Row:
     """Load the model, have it read a prompt, and compare."""
     await manager.load(LoadRequest(name, setup.context_length, 0, setup.parallel))
     times = SHORT if setup.context_length < LONG_FROM else LONG
-    options = GenerateOptions(max_tokens=4)
-    await manager.answer(GenerateRequest(name, prompt=WORDS * times, options=options))
+    if name in VECTORS:
+        tokens_a_word = 1 if name == "bert" else 2
+        words = "hello " * (setup.context_length // tokens_a_word - 2)
+        await manager.embed(EmbedRequest(name, (words,) * (2 * setup.parallel)))
+    else:
+        options = GenerateOptions(max_tokens=4)
+        await manager.answer(GenerateRequest(name, prompt=WORDS * times, options=options))
     info = (await manager.find(name)).info
     await manager.unload(name)
     if info.shape is None or info.loaded is None or info.loaded.memory_bytes is None:

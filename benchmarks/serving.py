@@ -43,8 +43,15 @@ class Running:
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Return the environment without anything that leads ORAC to models or a manifest."""
-    kept = {name: value for name, value in os.environ.items() if "ORAC" not in name}
+    """Return the environment without anything that leads ORAC to models or a manifest.
+
+    Python keeps its bytecode there, as it does where ORAC is installed.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if "ORAC" not in name and name != "PYTHONDONTWRITEBYTECODE"
+    }
     return {**kept, "HOME": str(folder)}
 
 

@@ -145,12 +145,18 @@ def service(image):
     assert image.files() == before
 
 
-def ask(service: dict, method: str, path: str, body=None):
+def token(service: dict) -> str:
+    """Return the token that it made, as `docker exec … cat` shows it."""
+    return Path(service["tokens"]["admin"].removeprefix("the file ")).read_text().strip()
+
+
+def ask(service: dict, method: str, path: str, body=None, headers=None):
     port = urlsplit(service["url"]).port
     connection = HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         data = None if body is None else json.dumps(body)
-        connection.request(method, path, data, {"Content-Type": "application/json"})
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        connection.request(method, path, data, sent)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:
@@ -162,12 +168,36 @@ def test_what_the_image_starts_is_alive_on_every_address(service):
     assert ask(service, "GET", "/v1/health/live")[0] == 200
 
 
+def test_p57_the_token_that_it_made_lies_in_the_volume_and_commands_beside_it_find_it(
+    image, service
+):
+    file = image.at("var/lib/orac/state/admin-token")
+    assert service["tokens"] == {"admin": f"the file {file}"}
+    assert file.stat().st_mode & 0o777 == 0o600
+    port = urlsplit(service["url"]).port
+    listed = subprocess.run(
+        [image.mapped("/opt/orac/bin/orac"), "list", "--json"],
+        env=image.environment(FINAL, ORAC_URL=f"http://127.0.0.1:{port}"),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "orac-robot" in listed.stdout
+
+
+def test_containers_beside_it_may_call_it_by_its_name(service):
+    assert ask(service, "GET", "/v1/health/live", headers={"Host": "orac:8000"})[0] == 200
+    assert ask(service, "GET", "/v1/health/live", headers={"Host": "evil.example"})[0] == 403
+
+
 def test_without_ollama_it_says_so_and_serves_the_mounted_models_on_the_cpu(service):
     status, health = ask(service, "GET", "/v1/health")
     assert (status, health["status"]) == (200, "degraded")
     assert "ollama" in health["errors"]
     prompt = {"model": "orac-robot", "prompt": "Move forward 1.5 meters"}
-    status, answer = ask(service, "POST", "/v1/prompt", prompt)
+    assert ask(service, "POST", "/v1/prompt", prompt)[0] == 401
+    headers = {"Authorization": f"Bearer {token(service)}"}
+    status, answer = ask(service, "POST", "/v1/prompt", prompt, headers)
     assert (status, answer["instance"]) == (200, "local")
     assert json.loads(answer["response"])["action"] == "move"
 

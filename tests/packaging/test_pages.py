@@ -14,7 +14,10 @@ from attrs import frozen
 from orac_server.cli import main
 from tests.packaging.dockerfile import ROOT, parsed
 
-PAGES = [ROOT / "docs/how-to" / f"{name}.md" for name in ("convert", "docker", "jetson", "systemd")]
+PAGES = [
+    ROOT / "docs/how-to" / f"{name}.md"
+    for name in ("convert", "docker", "expose", "jetson", "systemd")
+]
 SH = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SHIPPED = re.compile(r"(?<![\w/])(?:packaging|scripts)/[\w./-]+\w|docker-compose\.yml")
 VARIABLE = re.compile(r"\$\{(\w+)")

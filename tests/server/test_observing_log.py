@@ -321,11 +321,16 @@ async def test_a_closed_stderr_stops_nothing_and_health_says_so():
         async with aiohttp.ClientSession(server.url) as session:
             async with session.get("/v1/models") as reply:
                 assert reply.status == 200
-            async with session.get("/v1/health") as reply:
-                told = {it["service"]: it["message"] for it in (await reply.json())["degradation"]}
+            async with asyncio.timeout(30):  # lines are written a moment later, many at once
+                while "stderr is closed" not in (await problems(session)).get("log", ""):
+                    await asyncio.sleep(0.01)
         ended(server.process)
     assert server.process.returncode == 0
-    assert "stderr is closed" in told["log"]
+
+
+async def problems(session) -> dict[str, str]:
+    async with session.get("/v1/health") as reply:
+        return {it["service"]: it["message"] for it in (await reply.json())["degradation"]}
 
 
 def test_the_start_and_the_end_of_the_service_are_told():

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import aiohttp
 import orjson
+import psutil
 from attrs import define, field, frozen
 
 from benchmarks.gateway import programs
@@ -34,10 +35,10 @@ from benchmarks.gateway.programs import MODEL, PROMPT, Gateway
 WARM_RATIO, WARM_MOST_S = 0.25, 120.0
 """The server is warm after that share of the time, or after so long."""
 
-QUIET_S, GROWTH_MIB, MORE_TASKS = 6.0, 8.0, 2
-MORE_DESCRIPTORS = 32
-"""The pool keeps as many connections to the engine as were needed at once, as long as it is asked
-how it is every few seconds: those are used in turn. What is lost with each request is thousands."""
+QUIET_S, GROWTH_MIB, MORE_DESCRIPTORS, MORE_TASKS = 6.0, 8.0, 4, 2
+MOST_POOLED = 32
+"""Connections to the engine: the pool keeps as many as were needed at once, which is no more than
+there are clients, and uses them in turn to ask how the engine is. They are counted apart."""
 
 FINE = {200, 409, 429, 503}
 """What a good request may be answered: a model may be on its way out of memory."""
@@ -78,11 +79,13 @@ class Held:
 
     rss_bytes: int
     descriptors: int
+    pooled: int
     tasks: int
 
     def __str__(self) -> str:
         mib = self.rss_bytes / MIB
-        return f"{mib:.1f} MiB, {self.descriptors} descriptors, {self.tasks} tasks"
+        open_ = f"{self.descriptors} descriptors and {self.pooled} connections to the engine"
+        return f"{mib:.1f} MiB, {open_}, {self.tasks} tasks"
 
 
 @define(eq=False)
@@ -208,10 +211,10 @@ def main() -> int:
         ):
             warm_s = min(WARM_MOST_S, spans * WARM_RATIO)
             _loaded(orac, warm_s)
-            warm = _held(orac, count)
+            warm = _held(orac, engine.port, count)
             print(f"warm after {warm_s:.0f} s: {warm}")
             faults = _loaded(orac, spans - warm_s)
-            after = _held(orac, count)
+            after = _held(orac, engine.port, count)
             print(f"after {spans:.0f} s: {after}")
     return _verdict(warm, after, faults)
 
@@ -232,7 +235,7 @@ def _loaded(orac: Gateway, span_s: float) -> Counter[str]:
     return +load.faults
 
 
-def _held(orac: Gateway, count: Path) -> Held:
+def _held(orac: Gateway, engine_port: int, count: Path) -> Held:
     """Return what the server holds once it is quiet, with its model loaded."""
     time.sleep(QUIET_S)
     orac.request("POST", "/v1/models/load", {"model": MODEL})
@@ -242,7 +245,9 @@ def _held(orac: Gateway, count: Path) -> Held:
     while not count.exists():
         orac.request("GET", "/v1/health/live")
     descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-    return Held(orac.rss_bytes(), descriptors, int(count.read_text()))
+    links = psutil.Process(pid).net_connections()
+    pooled = sum(bool(link.raddr) and link.raddr.port == engine_port for link in links)
+    return Held(orac.rss_bytes(), descriptors - pooled, pooled, int(count.read_text()))
 
 
 def _verdict(warm: Held, after: Held, faults: Counter[str]) -> int:
@@ -252,6 +257,8 @@ def _verdict(warm: Held, after: Held, faults: Counter[str]) -> int:
         wrong.append(f"{grown:.1f} MiB more memory")
     if after.descriptors > warm.descriptors + MORE_DESCRIPTORS:
         wrong.append("more descriptors")
+    if after.pooled > MOST_POOLED:
+        wrong.append("more connections to the engine than there are clients")
     if after.tasks > warm.tasks + MORE_TASKS:
         wrong.append("more tasks")
     print("\n".join(wrong) or "good")

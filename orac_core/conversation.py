@@ -246,6 +246,7 @@ class Answer:
         tokens: Its tokens, when their probabilities were asked for and the engine tells them.
         repaired: Whether a first answer did not satisfy the format, and this is the second; then
             the tokens used and the time elapsed are those of both.
+        served_by_fallback: Whether another model answered than the first of the role.
     """
 
     text: str
@@ -264,6 +265,7 @@ class Answer:
     tool_calls: tuple[ToolCall, ...] = ()
     tokens: tuple[Token, ...] = ()
     repaired: bool = False
+    served_by_fallback: bool = False
 
 
 @frozen
@@ -304,6 +306,7 @@ class Embedded:
         queue_s: Time spent waiting for a turn.
         load_s: Time spent waiting for the model to be loaded.
         role: The role that was asked for, when the request named one.
+        served_by_fallback: Whether another model made them than the first of the role.
     """
 
     vectors: tuple[tuple[float, ...], ...]
@@ -314,3 +317,4 @@ class Embedded:
     queue_s: float
     load_s: float
     role: str | None = None
+    served_by_fallback: bool = False

@@ -9,6 +9,7 @@ Every error says what is wrong and what to do about it, and keeps its cause::
     │   └── PromptTooLong       prompt and answer do not fit into the model's context
     ├── ModelNotFound           no file and no engine has a model of that name
     ├── ModelFileInvalid        the model's file is there and cannot be used
+    ├── RoleNotFound            the profile that holds has no role of that name
     ├── BenchmarkNotFound       no benchmark that is kept has that id
     ├── StateConflict           the model is in a state that does not allow this
     ├── QueueFull               too many are waiting for this model already
@@ -69,10 +70,10 @@ class PromptTooLong(InvalidRequest):
 class ModelNotFound(OracError):
     """No file and no engine has a model of that name."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, why: str = "`orac list` shows the models there are") -> None:
         self.name = name
         shown = name if len(name) <= 100 else f"{name[:100]}…"  # noqa: PLR2004 - one line of text
-        super().__init__(f"model {shown!r} not found; `orac list` shows the models there are")
+        super().__init__(f"model {shown!r} not found; {why}")
 
 
 class BenchmarkNotFound(OracError):
@@ -82,6 +83,19 @@ class BenchmarkNotFound(OracError):
         self.name = name
         shown = name if len(name) <= 100 else f"{name[:100]}…"  # noqa: PLR2004 - one line of text
         super().__init__(f"benchmark {shown!r} not found: {why}")
+
+
+class RoleNotFound(OracError):
+    """The profile that holds has no role of that name.
+
+    Attributes:
+        name: The role.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        self.name = name
+        shown = name if len(name) <= 100 else f"{name[:100]}…"  # noqa: PLR2004 - one line of text
+        super().__init__(f"role {shown!r} not found: {why}")
 
 
 class ModelFileInvalid(OracError):

@@ -14,7 +14,18 @@ from typing import Any, Literal
 from attrs import define, field, frozen
 
 Kind = Literal[
-    "model", "progress", "answer", "sample", "health", "finding", "benchmark", "baseline", "lost"
+    "model",
+    "progress",
+    "answer",
+    "fallback",
+    "breaker",
+    "sample",
+    "health",
+    "finding",
+    "benchmark",
+    "baseline",
+    "provision",
+    "lost",
 ]
 
 ROOM = 256

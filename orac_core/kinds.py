@@ -3,11 +3,13 @@
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 from attrs import field, frozen
 
 from .files import ModelFiles
+from .registry import Registry
 
 
 @frozen
@@ -17,10 +19,15 @@ class Host:
     Attributes:
         files: The model files found on the search path.
         environ: The environment variables that hold.
+        downloads: Folder for files that are fetched; None for the first of those searched that
+            can be written to.
+        registry: The objects that the program which uses ORAC has registered.
     """
 
     files: ModelFiles
     environ: Mapping[str, str] = field(factory=lambda: dict(os.environ))
+    downloads: Path | None = None
+    registry: Registry = field(factory=Registry)
 
 
 @frozen
@@ -35,9 +42,12 @@ class BackendKind:
             backend object and frees everything when it is left. The object's class must compare by
             identity: ``@define(eq=False)``.
         engine_version: Says the version of the engine without starting it; None when it can not.
+        adapters: Whether its backends put the LoRA adapters of a load on the model; others are
+            given none.
     """
 
     name: str
     settings: type
     open: Callable[[Any, Host], AbstractAsyncContextManager[object]]
     engine_version: Callable[[], str | None] = lambda: None
+    adapters: bool = False

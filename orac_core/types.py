@@ -11,7 +11,9 @@ from attrs import field, frozen
 
 from .shape import Shape
 
-LoadStage = Literal["validate", "plan", "evict", "upload", "read", "start", "verify"]
+LoadStage = Literal["fetch", "validate", "plan", "evict", "upload", "read", "start", "verify"]
+
+PullAction = Literal["present", "imported", "pulled", "downloaded"]
 
 
 class ModelState(StrEnum):
@@ -22,6 +24,42 @@ class ModelState(StrEnum):
     READY = "ready"
     STOPPING = "stopping"
     FAILED = "failed"
+
+
+@frozen
+class Adapter:
+    """A LoRA adapter that a model is loaded with.
+
+    Attributes:
+        path: Its file.
+        scale: How strong it is; 0 changes nothing.
+        sha256: What its file hashes to; None where that is not known.
+        size_bytes: Memory that it takes.
+    """
+
+    path: str
+    scale: float = 1.0
+    sha256: str | None = None
+    size_bytes: int = 0
+
+
+@frozen
+class AdapterInfo:
+    """A LoRA adapter that a model is loaded with, or would be.
+
+    Attributes:
+        name: Of its file.
+        scale: How strong it is.
+        sha256: What its file hashes to; None where that is not known.
+        problem: Why it can not be used, or not any more; None when nothing speaks against it.
+        size_bytes: Memory that it takes.
+    """
+
+    name: str
+    scale: float = 1.0
+    sha256: str | None = None
+    problem: str | None = None
+    size_bytes: int = 0
 
 
 @frozen
@@ -38,6 +76,8 @@ class LoadRequest:
         force: Load it even where it does not seem to fit. It is ORAC that asks, no backend.
         pinned: Whether it then stays whatever else needs the memory, until it is unloaded; None
             leaves that as it is. It is ORAC that sees to it, no backend.
+        adapters: LoRA adapters to put on it, checked and in order; None for those that it is loaded
+            with, or that the manifest wants.
     """
 
     model: str
@@ -47,6 +87,7 @@ class LoadRequest:
     keep_alive_s: float | None = None
     force: bool = False
     pinned: bool | None = None
+    adapters: tuple[Adapter, ...] | None = None
 
 
 @frozen
@@ -84,6 +125,8 @@ class LoadedInfo:
         on_gpu_ratio: Share of that memory on the GPU, 0 to 1.
         mapped_bytes: Part of that memory that is pages of the model's file, which the kernel counts
             as available; None where that is not known.
+        adapters: LoRA adapters that are put on it.
+        cache_type_bytes: Bytes of one number in its cache: 2 for F16.
     """
 
     context_length: int | None = None
@@ -92,6 +135,8 @@ class LoadedInfo:
     memory_bytes: int | None = None
     on_gpu_ratio: float | None = None
     mapped_bytes: int | None = None
+    adapters: tuple[Adapter, ...] | None = None
+    cache_type_bytes: float | None = None
 
 
 @frozen
@@ -116,9 +161,13 @@ class ModelInfo:
         warning: Why it is served worse than this machine could, with the numbers and what to do.
         would_use: What a load that asks for nothing would use, as far as the backend decides that.
         shape: What its memory is made of; None where that is not known.
-        remote: Whether it is loaded into the memory of another machine.
+        remote: Whether it is loaded into the memory of another machine, or where its engine alone
+            decides about memory.
+        metered: Whether every question may cost its user something: ORAC then asks it nothing of
+            its own accord.
         digest: What tells it from every other model: the sha256 of its file, or what its engine has
             for one; None where that is not known.
+        adapters: LoRA adapters that it is loaded with, or would be where a load names no others.
     """
 
     id: str
@@ -139,7 +188,9 @@ class ModelInfo:
     would_use: LoadedInfo | None = None
     shape: Shape | None = None
     remote: bool = False
+    metered: bool = False
     digest: str | None = None
+    adapters: tuple[AdapterInfo, ...] = ()
 
 
 @frozen
@@ -227,18 +278,42 @@ class Unloaded:
 
 @frozen
 class PullRequest:
-    """Which model to fetch from where the engine gets its models."""
+    """Which model to fetch.
+
+    Attributes:
+        model: Name of the model, as the engine will call it.
+        source: Where to fetch it from: ``https://…``, ``hf://owner/repo/file`` or a path; None
+            for where the engine gets its models.
+        checksum: What the file must hash to, ``sha256:…``; None for whatever it hashes to.
+        force: Look again where the model is there already, and whether it is still the same.
+    """
 
     model: str
+    source: str | None = None
+    checksum: str | None = None
+    force: bool = False
 
 
 @frozen
 class PullProgress:
-    """How far a download is. ``completed`` and ``total`` are bytes when ``total`` is not None."""
+    """How far a download is. ``completed`` and ``total`` are bytes when ``total`` is not None.
+
+    Attributes:
+        message: What is being done.
+        completed: What is done of it, also what earlier attempts had done.
+        total: All of it.
+        fetched_bytes: What has been fetched or copied for this request so far; None where the
+            backend does not say.
+        action: In the last one, how the model came to be there: it was ``present``, ``imported``
+            from this machine, ``pulled`` by the engine or ``downloaded`` by ORAC; None where the
+            backend does not say.
+    """
 
     message: str
     completed: int = 0
     total: int | None = None
+    fetched_bytes: int | None = None
+    action: PullAction | None = None
 
 
 @frozen

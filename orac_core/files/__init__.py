@@ -1,5 +1,7 @@
 """Model files: where they are, what their headers say, whether they are whole."""
 
+from .adapter_registry import RegisteredAdapter, registered
+from .adapters import Adapters
 from .catalog import LookedAt, ModelFiles
 from .folder import Contents, FileSet, find
 from .gguf import read_header
@@ -13,6 +15,7 @@ from .trickle import Trickle
 from .verify import Verified, verify
 
 __all__ = [
+    "Adapters",
     "Contents",
     "FileSet",
     "GgufHeader",
@@ -22,6 +25,7 @@ __all__ = [
     "ModelFile",
     "ModelFiles",
     "Place",
+    "RegisteredAdapter",
     "Trickle",
     "Verified",
     "check",
@@ -29,6 +33,7 @@ __all__ = [
     "find",
     "key_of",
     "read_header",
+    "registered",
     "search_path",
     "verify",
 ]

@@ -1,7 +1,7 @@
 """The models on the disk, looked at anew for each question and remembered where nothing changed."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -64,6 +64,7 @@ class ModelFiles:
     Attributes:
         places: Where to look, in order.
         checksums: Model id, with the ending ``.gguf`` or without → what its files must hash to.
+        adapters: Says which files somebody put there as adapters: they are no broken models.
         state: Keeps what they really hash to over a restart.
         digests: What they really hash to.
     """
@@ -71,6 +72,7 @@ class ModelFiles:
     places: tuple[Place, ...]
     checksums: Mapping[str, str] = field(factory=dict)
     state: StateDirectory = field(factory=lambda: StateDirectory(None))
+    adapters: Callable[[Path], bool] = lambda _: False
     digests: Digests = field(init=False)
     _headers: Headers = field(factory=Headers, init=False)
     _next_scan: asyncio.Task[_Scan] | None = field(default=None, init=False)
@@ -108,11 +110,27 @@ class ModelFiles:
         checksum = checksum or self.checksum(model)
         await asyncio.to_thread(self._require_whole, model, checksum)
         if checksum is not None:
-            algorithm, wanted = integrity.expected(model.path, checksum)
-            found = await self.digests.of(model.parts, algorithm, progress)
-            if found != wanted:
-                problem = integrity.mismatch(algorithm, wanted, found)
-                raise ModelFileInvalid(model.path, problem)
+            await self.require(model.parts, checksum, progress)
+
+    async def require(
+        self, parts: Sequence[Path], checksum: str, progress: HashProgress | None = None
+    ) -> None:
+        """Return when files put together, whatever is in them, hash to *checksum*.
+
+        Raises:
+            ModelFileInvalid: They do not, or can not be read; the problem says what is wrong.
+        """
+        algorithm, wanted = integrity.expected(parts[0], checksum)
+        found = await self.digests.of(parts, algorithm, progress)
+        if found != wanted:
+            raise ModelFileInvalid(parts[0], integrity.mismatch(algorithm, wanted, found))
+
+    async def problem(self, path: Path, checksum: str | None) -> str | None:
+        """Return what is known to be wrong with a file, whatever is in it, without reading it."""
+        try:
+            return await asyncio.to_thread(self._known_against, path, checksum)
+        except ModelFileInvalid as error:
+            return error.problem
 
     async def digest(self, parts: Sequence[Path], progress: HashProgress | None = None) -> str:
         """Return the sha256 of files put together; raises as `Digests.of` does."""
@@ -127,6 +145,22 @@ class ModelFiles:
         return await asyncio.to_thread(
             lambda: self.digests.ledger.known(key_of(parts, "sha256")),
         )
+
+    async def admit(self, path: Path) -> None:
+        """Return when a file, whatever its name, is a whole model that could be served.
+
+        Raises:
+            ModelFileInvalid: It is none; the problem says what is wrong.
+        """
+        await asyncio.to_thread(integrity.whole, (path,))
+
+    async def learn(self, path: Path, algorithm: str, digest: str) -> None:
+        """Remember what a file hashes to that was hashed while it came."""
+
+        def learn() -> None:
+            self.digests.ledger.verified(key_of([path], algorithm), digest, digest)
+
+        await asyncio.to_thread(learn)
 
     def checksum(self, model: ModelFile) -> str | None:
         """Return what the model's files must hash to; None when nobody said."""
@@ -154,8 +188,13 @@ class ModelFiles:
         self._headers.begin_scan()
         contents = tuple(find(place) for place in self.places)
         table, shadowed = named(file_set for found in contents for file_set in found.file_sets)
-        models = {id_: self._model(id_, found) for id_, found in table.items()}
+        found = (self._model(id_, file_set) for id_, file_set in table.items())
+        models = {model.id: model for model in found if not self._is_adapter(model)}
         return _Scan(contents, models, shadowed)
+
+    def _is_adapter(self, model: ModelFile) -> bool:
+        known = model.header is not None and model.header.kind == "adapter"
+        return known and self.adapters(model.path)
 
     def _model(self, id_: str, file_set: FileSet) -> ModelFile:
         header, problem = _judged(file_set, self._headers)
@@ -178,17 +217,18 @@ class ModelFiles:
         return evolve(
             model,
             sha256=None if ledger.rotten(name) else ledger.known(name),
-            problem=self._against(model, states, self.checksum(model)),
+            problem=self._against(model.path, states, self.checksum(model)),
         )
 
-    def _against(
-        self, model: ModelFile, states: Sequence[FileState], checksum: str | None
-    ) -> str | None:
-        """Return what the hashes that are known tell against a model."""
+    def _known_against(self, path: Path, checksum: str | None) -> str | None:
+        return self._against(path, [FileState.of(path)], checksum)
+
+    def _against(self, path: Path, states: Sequence[FileState], checksum: str | None) -> str | None:
+        """Return what the hashes that are known tell against files; *path* is the first."""
         wanted = {}
         if checksum is not None:
             try:
-                wanted = dict([integrity.expected(model.path, checksum)])
+                wanted = dict([integrity.expected(path, checksum)])
             except ModelFileInvalid as error:
                 return error.problem
         algorithms = dict.fromkeys(("sha256", *wanted))
@@ -210,7 +250,7 @@ class ModelFiles:
             raise ModelFileInvalid(Path(printing(model.path.name)), _UNPRINTABLE)
         integrity.whole(model.parts)
         states = [FileState.of(part) for part in model.parts]
-        if problem := self._against(model, states, checksum):
+        if problem := self._against(model.path, states, checksum):
             raise ModelFileInvalid(model.path, problem)
 
 

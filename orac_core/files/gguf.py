@@ -10,12 +10,15 @@ not fit, a model without ``general.architecture`` or without tensors. In a split
 part may lack tensors and the later ones the architecture, as the tools that split write them so.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+
+from attrs import frozen
 
 from ..errors import ModelFileInvalid
 from .foreign import HEAD_BYTES, foreign
 from .header import GgufHeader, described
-from .malformed import Malformed, fault
+from .malformed import Malformed, fault, printing
 from .metadata import Metadata
 from .tensors import TensorTable
 from .window import Window, opened, read_at
@@ -23,6 +26,7 @@ from .window import Window, opened, read_at
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
 _SMALLEST_FILE = 24  # magic, version, number of tensors, number of keys
+_SHORT = 64  # bytes of a word
 _ALIGNMENT = 32  # when general.alignment does not say otherwise
 
 
@@ -43,17 +47,60 @@ def read_header(path: Path) -> GgufHeader:
         raise ModelFileInvalid(path, fault(error)) from error
 
 
+@frozen
+class Contents:
+    """What a GGUF says beyond what tells of a model.
+
+    Attributes:
+        header: What every GGUF says.
+        shapes: The lengths of each tensor by its name, the one of a row first.
+        adapter: ``adapter.type``: ``lora`` …; None in what is no adapter.
+    """
+
+    header: GgufHeader
+    shapes: Mapping[str, tuple[int, ...]]
+    adapter: str | None
+
+
+def read_contents(path: Path) -> Contents:
+    """Return what the file says of its tensors, and of itself as an adapter.
+
+    It blocks for milliseconds, so call it in a thread.
+
+    Raises:
+        ModelFileInvalid: as `read_header` does.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    try:
+        with opened(path) as window:
+            header, keys = _walked(window, shapes)
+            kind = keys.text("adapter.type", _SHORT)
+            adapter = None if kind is None else printing(kind.decode(errors="replace"))
+            return Contents(header, shapes, adapter)
+    except Malformed as error:
+        raise ModelFileInvalid(path, str(error)) from error
+    except OSError as error:
+        raise ModelFileInvalid(path, fault(error)) from error
+
+
 def _header(window: Window) -> GgufHeader:
+    return _walked(window, None)[0]
+
+
+def _walked(
+    window: Window, shapes: dict[str, tuple[int, ...]] | None
+) -> tuple[GgufHeader, Metadata]:
+    """Return the header and the keys; the shapes of the tensors go into *shapes*."""
     version = _version(window)
     tensor_count, key_count = window.u64(), window.u64()
     keys = Metadata(window.descriptor)
     keys.read(window, key_count)
-    tensors = TensorTable(_alignment(keys))
+    tensors = TensorTable(_alignment(keys), shapes)
     tensors.read(window, tensor_count)
     data_offset = window.position + (-window.position % tensors.alignment if tensor_count else 0)
     header = described(version, keys, tensors, data_offset)
     _require_whole(header, window.size)
-    return header
+    return header, keys
 
 
 def _version(window: Window) -> int:

@@ -28,6 +28,8 @@ class TensorTable:
     """The sums over the tensors of one file.
 
     Attributes:
+        alignment: Each tensor begins at a multiple of it.
+        shapes: Takes the lengths of each tensor, where somebody wants them.
         count: Number of tensors.
         parameters: Weights in all tensors.
         size_bytes: Bytes of all tensors, without the padding between them.
@@ -36,6 +38,7 @@ class TensorTable:
     """
 
     alignment: int
+    shapes: dict[str, tuple[int, ...]] | None = None
     count: int = field(default=0, init=False)
     parameters: int = field(default=0, init=False)
     size_bytes: int = field(default=0, init=False)
@@ -80,6 +83,8 @@ class TensorTable:
     def _add(self, window: Window) -> None:
         name = self._new_name(window)
         dimensions = _dimensions(window, name)
+        if self.shapes is not None:
+            self.shapes[name] = tuple(dimensions)
         kind = _kind(window, name)
         weights, size = _amount(name, dimensions, kind, window.size)
         self._place(name, window.u64(), size)

@@ -1,0 +1,16 @@
+"""Making what a profile needs be there: which backend fetches which model, once for all who ask."""
+
+from .plan import Wish, candidates, names_a_host, of_role
+from .provisioning import Provisioning
+from .report import Action, Provisioned, Step
+
+__all__ = [
+    "Action",
+    "Provisioned",
+    "Provisioning",
+    "Step",
+    "Wish",
+    "candidates",
+    "names_a_host",
+    "of_role",
+]

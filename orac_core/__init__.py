@@ -35,21 +35,26 @@ from .errors import (
     PluginError,
     PromptTooLong,
     QueueFull,
+    RoleNotFound,
     ShuttingDown,
     StateConflict,
     TooManyStreams,
 )
-from .files import GgufHeader, HashProgress, ModelFile, ModelFiles
+from .files import GgufHeader, HashProgress, ModelFile, ModelFiles, Verified, expected, verify
 from .health import Health
 from .hookspecs import hookimpl
 from .kinds import BackendKind, Host
 from .manifest import Manifest
 from .plugins import Instance, Plugins
+from .ranges import numbers_given, option_problems
+from .registry import Registration, Registry
 from .serving import Limits, ModelManager, run
 from .serving import open_manager as open  # noqa: A004 - read as orac_core.open
 from .shape import Block, Shape, Weights
 from .state_directory import StateDirectory
 from .types import (
+    Adapter,
+    AdapterInfo,
     FileInfo,
     InstanceHealth,
     Loaded,
@@ -58,6 +63,7 @@ from .types import (
     LoadRequest,
     ModelInfo,
     ModelState,
+    PullAction,
     PullProgress,
     PullRequest,
     ServedModel,
@@ -66,6 +72,8 @@ from .types import (
 )
 
 __all__ = [
+    "Adapter",
+    "AdapterInfo",
     "Alarm",
     "Answer",
     "BackendError",
@@ -111,10 +119,14 @@ __all__ = [
     "PluginError",
     "Plugins",
     "PromptTooLong",
+    "PullAction",
     "PullProgress",
     "PullRequest",
     "QueueFull",
     "Rates",
+    "Registration",
+    "Registry",
+    "RoleNotFound",
     "ServedModel",
     "Shape",
     "ShuttingDown",
@@ -128,9 +140,14 @@ __all__ = [
     "Toolbox",
     "Unloaded",
     "Usage",
+    "Verified",
     "Weights",
     "duration_s",
+    "expected",
     "hookimpl",
+    "numbers_given",
     "open",
+    "option_problems",
     "run",
+    "verify",
 ]

@@ -19,6 +19,7 @@ class Flaw(StrEnum):
     INSTANCE_DOWN = "backends not usable"
     MODEL_FAILED = "models failed"
     PLUGIN_BROKEN = "plugins broken"
+    ROLE_SKIPPED = "roles skipped"
     MODEL_NOT_LOADED = "required models not loaded"
     MODEL_NOT_STARTED = "models not loaded at the start"
     MODEL_IMPAIRED = "models served worse than they could be"
@@ -27,7 +28,7 @@ class Flaw(StrEnum):
 
     @property
     def about(self) -> str:
-        """What it is about: ``model``, ``instance``, ``plugin`` or ``service``."""
+        """What it is about: ``model``, ``instance``, ``plugin``, ``role`` or ``service``."""
         return self.name.partition("_")[0].lower()
 
 
@@ -58,8 +59,8 @@ class Finding:
 
     Attributes:
         flaw: What is wrong.
-        subject: With what: ``instance/model``, or the name of an instance, a plugin or a required
-            model that nothing has.
+        subject: With what: ``instance/model``, or the name of an instance, a plugin, a role or a
+            required model that nothing has.
         text: Why, and where that is known what to do.
     """
 
@@ -118,6 +119,7 @@ def fold(  # noqa: PLR0913 - named in every call but the first three
     required: Collection[str] = (),
     unknown: Collection[str] = (),
     unstarted: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> Health:
     """Return the verdict over *instances*, their *models* and the plugins put aside.
 
@@ -128,12 +130,14 @@ def fold(  # noqa: PLR0913 - named in every call but the first three
         required: Names of the instances that are required.
         unknown: Names of required models that mean none of *models*.
         unstarted: Why each of the models that were to be loaded at the start was not.
+        skipped: Why each role that is left out is.
     """
     found = [
         *(Finding(Flaw.MODEL_NEEDED, name, _unknown(name, instances)) for name in unknown),
         *(each for model in models for each in _of_model(model, instances)),
         *(each for name in instances for each in _of_instance(name, instances[name], required)),
         *(Finding(Flaw.PLUGIN_BROKEN, name, why) for name, why in broken_plugins.items()),
+        *(Finding(Flaw.ROLE_SKIPPED, name, why) for name, why in (skipped or {}).items()),
         *(Finding(Flaw.MODEL_NOT_STARTED, name, why) for name, why in (unstarted or {}).items()),
     ]
     order = tuple(Flaw)

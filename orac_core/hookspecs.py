@@ -115,9 +115,26 @@ def embed(instance: str, request: EmbedRequest) -> Awaitable[Embeddings]:
 def pull(instance: str, request: PullRequest) -> AsyncGenerator[PullProgress, None]:
     """Fetch a model onto the disk; the generator ends when it is there. Not every backend can.
 
-    Closing the generator early stops the download.
+    A model that is there is not fetched again, unless ``force`` asks whether it is still the same
+    and it is not. The last progress may say what was done. Closing the generator early stops the
+    download; what has come is kept where it can be continued.
 
     Raises:
+        InvalidRequest: when this backend can not fetch that model, or not from that source.
         ModelNotFound: when there is no such model where the engine looks.
+        ModelFileInvalid: when what came is not what it should be.
         BackendError: when it can not be fetched.
+    """
+
+
+@hookspec(firstresult=True)
+def obtain(instance: str, model: str) -> Awaitable[object]:
+    """Hand out the object that a loaded model is, to the program that uses ORAC as a library.
+
+    Only a backend whose models live in ORAC's own process can. What they can do is asked once they
+    are loaded, as nobody knows it before; one that neither writes nor makes vectors is proved to be
+    loaded by handing it out.
+
+    Raises:
+        BackendUnavailable: when the model is not loaded.
     """

@@ -25,7 +25,7 @@ from .types import InstanceHealth, LoadProgress, LoadRequest, ModelInfo, PullPro
 REQUIRED = ("models", "load", "unload", "generate", "health")
 """The hooks that every backend implements."""
 
-OPTIONAL = ("embed", "pull")
+OPTIONAL = ("embed", "pull", "obtain")
 """The hooks that a backend implements when its engine can do that."""
 
 T = TypeVar("T")
@@ -219,6 +219,15 @@ class Instance:
         async with aclosing(self._stream("pull", PullProgress, request)) as stream:
             async for progress in stream:
                 yield progress
+
+    async def obtain(self, model: str) -> object:
+        """Return the object that a loaded model is; see ``hookspecs.obtain``.
+
+        Raises:
+            InvalidRequest: also when this backend can not.
+        """
+        self._require("obtain", "hand out objects")
+        return await self._call("obtain", model=model)
 
     def _require(self, hook: str, what: str) -> None:
         if hook not in self.offers:

@@ -2,19 +2,23 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from attrs import define, field, frozen
 
 from ..alarm import Alarm
 from ..errors import DeadlineExceeded, OracError, QueueFull
+from .breaker import Rule
 
 T = TypeVar("T")
 
 MEMORY = 0.2
 """Weight of the newest answer in the running mean of their durations."""
+
+NEVER_S = 1e9
+"""A time that does not come; not every event loop takes infinity."""
 
 
 @frozen
@@ -34,6 +38,7 @@ class Limits:
         turn_s: Longest time for a load to wait for those before it.
         room_s: Longest time for the answers of other models to end and make room.
         gather_s: Time in which a model that has to make room still answers those who keep asking.
+        sparing: When a backend that can not be reached is spared.
     """
 
     max_concurrency: int = 8
@@ -48,6 +53,7 @@ class Limits:
     turn_s: float = 1800.0
     room_s: float = 120.0
     gather_s: float = 5.0
+    sparing: Rule = field(factory=Rule)
 
 
 @define(eq=False)
@@ -77,6 +83,10 @@ class Ticket:
         self._stopped = reason
         self._alarm.within(0)
 
+    def go_on(self) -> None:
+        """Forget that it was told to stop: it goes on elsewhere."""
+        self._stopped = None
+
     def close(self) -> None:
         """Take note that there is nothing more to wait for."""
         self._alarm.close()
@@ -100,6 +110,22 @@ class Ticket:
                 return await awaitable
         except TimeoutError:
             raise self._stopped or self._too_late() from None
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Cancel what is done within when the request is told to stop; it has no deadline.
+
+        Raises:
+            OracError: the reason given to `stop`.
+        """
+        self._ends_at = self._now() + NEVER_S
+        try:
+            with self._alarm.by(0 if self._stopped else self._ends_at):
+                yield
+        except TimeoutError:
+            if self._stopped is None:
+                raise
+            raise self._stopped from None
 
     def _too_late(self) -> DeadlineExceeded:
         return DeadlineExceeded(
@@ -132,24 +158,28 @@ class Admission:
         """Whether anybody has a turn or waits for one."""
         return bool(self.active or self.waiting)
 
-    @asynccontextmanager
-    async def turn(self, ticket: Ticket) -> AsyncIterator[None]:
-        """Hold a turn.
+    def turn(self, ticket: Ticket, then: Callable[[], None] = lambda: None) -> "Turn":
+        """Return a turn, to be held by ``async with``; *then* is called when all is over.
 
         Raises:
             QueueFull: when too many wait already; with an estimate of when to ask again.
             DeadlineExceeded: when the turn did not come in time.
         """
+        return Turn(self, ticket, then)
+
+    async def begin(self, ticket: Ticket) -> float:
+        """Wait for a turn, raising as `turn` does; return when it began, for `end`."""
         await self._admit(ticket)
         started = asyncio.get_running_loop().time()
         self._begun.append(started)
-        try:
-            yield
-        finally:
-            self._turns.release()
-            self.active -= 1
-            self._begun.remove(started)
-            self._ended(asyncio.get_running_loop().time() - started)
+        return started
+
+    def end(self, started: float) -> None:
+        """Give a turn back."""
+        self._turns.release()
+        self.active -= 1
+        self._begun.remove(started)
+        self._ended(asyncio.get_running_loop().time() - started)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -188,3 +218,24 @@ class Admission:
             "ask again later, or raise server.max_queue",
             retry_after_s=max(1, math.ceil(rounds * self._usual_s())),
         )
+
+
+@define(eq=False)
+class Turn:
+    """A turn in a queue. No generator: that would be made, noted and closed for each request."""
+
+    _admission: Admission
+    _ticket: Ticket
+    _then: Callable[[], None]
+    _started: float = field(default=0.0, init=False)
+
+    async def __aenter__(self) -> None:
+        try:
+            self._started = await self._admission.begin(self._ticket)
+        except BaseException:
+            self._then()
+            raise
+
+    async def __aexit__(self, *error: object) -> None:
+        self._admission.end(self._started)
+        self._then()

@@ -45,6 +45,10 @@ class Singer(Protocol):
     def model(self) -> str:
         """Its id there."""
 
+    @property
+    def metered(self) -> bool:
+        """Whether it is to be asked nothing but what somebody wants to know."""
+
 
 Wanted = Callable[[], Awaitable[bool]]
 """Says whether one more canary is of use."""
@@ -91,7 +95,8 @@ class Canaries:
     def begin(self, singer: Singer, wanted: Wanted, heard: Heard) -> None:
         """Ask *singer* as long as more are *wanted*; whoever calls goes on at once."""
         self.leave(singer.key)
-        if not self.on:
+        # An object of Python's tells no rate, and may do anything when it is called.
+        if not self.on or singer.metered or "obtain" in singer.instance.offers:
             return
         job = asyncio.create_task(self._ask(singer, wanted, heard), name=f"canaries {singer.model}")
         self._jobs[singer.key] = job

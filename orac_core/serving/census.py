@@ -1,8 +1,9 @@
 """How everything stands at one moment, as far as it is known without asking any engine."""
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ..types import ModelState
+from .breaker import Spell
 
 
 @frozen
@@ -41,12 +42,17 @@ class BackendNow:
     Attributes:
         instance: Its name.
         usable: Whether it was the last time that it was asked.
-        spared: Whether it is not asked for a while, as it could not be reached.
+        breaker: Whether it is spared for a while, as it could not be reached.
     """
 
     instance: str
     usable: bool
-    spared: bool
+    breaker: Spell = field(factory=Spell)
+
+    @property
+    def spared(self) -> bool:
+        """Whether it is not asked for a while."""
+        return self.breaker.state != "closed"
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -10,21 +10,39 @@ from contextlib import (
     nullcontext,
 )
 from pathlib import Path
+from typing import Any
 
 from ..conversation import Answer, GenerateOptions, GenerateRequest, Message
 from ..devices import Sensors
 from ..durations import limit_s
 from ..errors import ConfigurationError, InvalidRequest, OracError
-from ..files import ModelFile, ModelFiles, search_path
+from ..events import Events
+from ..files import Adapters, ModelFile, ModelFiles, search_path
 from ..health import Required
 from ..kinds import Host
-from ..manifest import BackendEntry, Manifest, find, read, structure
+from ..manifest import (
+    ActiveProfile,
+    BackendEntry,
+    Manifest,
+    Option,
+    Settled,
+    activated,
+    find,
+    place,
+    refusal,
+    settled,
+    structure,
+)
 from ..plugins import Instance, Plugins
+from ..provision import Provisioning
+from ..registry import Registry
 from ..state_directory import StateDirectory
 from .admission import Limits
+from .breaker import Rule
 from .engines import Backends
 from .manager import ModelManager
 from .names import Names
+from .registered import KIND
 from .scrub import Pace, Scrub, scrubbing
 
 _MIB = 1 << 20
@@ -36,7 +54,10 @@ WITHOUT_MANIFEST = {
 """The backends that are opened when the manifest names none."""
 
 UNASKED = frozenset({"ollama"})
-"""Those of them that are not missed where they do not answer."""
+"""Those of them that are not missed where they do not answer, unless a role names them."""
+
+FOR_REGISTERED = {"python": BackendEntry(KIND, {})}
+"""Opened where none of that kind is named, and not missed as long as nothing is registered."""
 
 
 @asynccontextmanager
@@ -50,6 +71,7 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
     sensors: Sensors | None = None,
     load_at_start: bool = True,
     state: StateDirectory | None = None,
+    registry: Registry | None = None,
 ) -> AsyncIterator[ModelManager]:
     """Open every backend of the manifest; on leaving, running answers end and engines stop.
 
@@ -64,6 +86,7 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
         load_at_start: Whether to begin to load the models that the manifest wants loaded from the
             start on; ``manager.start`` tells how far that is.
         state: Where to keep what is learned, instead of where *environ* says.
+        registry: Objects to serve from the start on; `ModelManager.register` adds others.
 
     Yields:
         The manager.
@@ -73,26 +96,34 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
     """
     environ = os.environ if environ is None else environ
     known = manifest if isinstance(manifest, Manifest) else settle(manifest, environ)
-    plugins = plugins or Plugins.discover()
+    active = active_profile(known, plugins := plugins or Plugins.discover())
     state = StateDirectory.of(environ) if state is None else state
     files = model_files(known, models_dir, environ, state)
+    registry = Registry() if registry is None else registry
+    host = Host(files, environ, _downloads(known), registry)
     async with AsyncExitStack() as stack:
-        backends = await _open_backends(stack, known, plugins, Host(files, environ))
+        events = Events()
+        backends = await _open_backends(stack, known, active, plugins, host)
         manager = ModelManager(
             backends,
             plugins,
             files,
-            _names(known),
+            _names(known, active),
             limits or _limits(known),
             known.models,
             benchmark=known.benchmark,
+            adapters=Adapters(files, adapter_folder(known)),
+            events=events,
+            provisioning=_provisioning(known, active, backends, events),
             required=_required(known),
+            profile=active,
             state=state,
+            registry=host.registry,
             sensors=await stack.enter_async_context(sensors or Sensors()),
         )
         await stack.enter_async_context(_scrubbed(known, manager))
         if load_at_start:
-            manager.start.begin(_at_start(known))
+            manager.start.begin(_at_start(manager))
         try:
             yield manager
         finally:
@@ -134,13 +165,51 @@ def run(
 
 
 def settle(named: Path | None, environ: Mapping[str, str]) -> Manifest:
-    """Return the manifest that holds: the one *named*, one in a usual place, or the defaults.
+    """Return what holds by the manifest *named*, or one in a usual place, and by *environ*.
 
     Raises:
-        ConfigurationError: when it is wrong, naming every mistake.
+        ConfigurationError: when that is wrong, naming every mistake.
     """
-    path = find(named, environ, Path.cwd())
-    return read(path) if path else Manifest()
+    return layers(named, environ).manifest
+
+
+def layers(
+    named: Path | None, environ: Mapping[str, str], options: Mapping[str, Option] | None = None
+) -> Settled:
+    """Return what holds as `settle` does, the *options* of a command over it, and where from.
+
+    Raises:
+        ConfigurationError: when that is wrong, naming every mistake.
+    """
+    return settled(find(named, environ, Path.cwd()), environ, options, _settings_of_kinds)
+
+
+def _settings_of_kinds() -> dict[str, type[Any]]:
+    return {name: kind.settings for name, kind in Plugins.discover().kinds.items()}
+
+
+def active_profile(manifest: Manifest, plugins: Plugins) -> ActiveProfile:
+    """Return what the active profile comes to with the backends and plugins that there are."""
+    entries, _ = backends_of(manifest, plugins.kinds)
+    kinds = {name: entry.kind for name, entry in entries.items()}
+    return activated(manifest, kinds, plugins.kinds)
+
+
+def backends_of(
+    manifest: Manifest, kinds: Collection[str]
+) -> tuple[Mapping[str, BackendEntry], frozenset[str]]:
+    """Return the backends to open, and which of them nobody has asked for.
+
+    Args:
+        manifest: The manifest.
+        kinds: The kinds that plugins offer.
+    """
+    entries = manifest.backends or WITHOUT_MANIFEST
+    unasked = frozenset() if manifest.backends else UNASKED
+    if KIND not in kinds or any(entry.kind == KIND for entry in entries.values()):
+        return entries, unasked
+    added = {name: it for name, it in FOR_REGISTERED.items() if name not in entries}
+    return {**entries, **added}, unasked | added.keys()
 
 
 def model_files(
@@ -150,13 +219,34 @@ def model_files(
     state: StateDirectory | None = None,
 ) -> ModelFiles:
     """Return the model files on the search path that holds; *state* keeps their digests."""
-    places = search_path(models_dir, manifest.models.paths, environ, Path.cwd(), Path.home())
-    checksums = {
-        name: settings.checksum
-        for name, settings in manifest.models.files.items()
-        if settings.checksum
-    }
-    return ModelFiles(places, checksums, state or StateDirectory(None))
+    places = search_path(
+        models_dir,
+        manifest.models.paths,
+        environ,
+        Path.cwd(),
+        Path.home(),
+        downloads=manifest.models.downloads,
+    )
+    roles = ((role.name, role.checksum) for role in manifest.roles.values())
+    files = ((name, settings.checksum) for name, settings in manifest.models.files.items())
+    checksums = {name: checksum for name, checksum in (*roles, *files) if checksum}
+    return ModelFiles(places, checksums, state or StateDirectory(None), _adapters(manifest))
+
+
+def _adapters(manifest: Manifest) -> Callable[[Path], bool]:
+    """Return what tells the adapters of a manifest from models, by their names and their folder."""
+    profiles, folder = manifest.profiles.values(), adapter_folder(manifest)
+    of_roles = (role.adapters for profile in profiles for role in profile.models.values())
+    of_models = (each.adapters for each in manifest.models.files.values())
+    wishes = (it for each in (*of_roles, *of_models) for it in each)
+    stems = {Path(it.path).name.removesuffix(".gguf") for it in wishes}
+    return lambda path: path.stem in stems or folder in path.parents
+
+
+def adapter_folder(manifest: Manifest) -> Path | None:
+    """Return the folder with the adapters and their manifests; None for none."""
+    folder = manifest.models.adapters
+    return None if folder is None else Path.cwd() / folder.expanduser()
 
 
 def _limits(manifest: Manifest) -> Limits:
@@ -167,24 +257,53 @@ def _limits(manifest: Manifest) -> Limits:
         deadline_s=limit_s(server.deadline),
         drain_s=limit_s(server.drain),
         max_workers=models.max_workers,
+        sparing=Rule(
+            server.breaker_failures, limit_s(server.breaker_window), limit_s(server.breaker_pause)
+        ),
     )
 
 
-def _at_start(manifest: Manifest) -> list[str]:
-    return [name for name, wish in manifest.models.files.items() if wish.load_at_start]
+def _at_start(manager: ModelManager) -> list[str]:
+    return [name for name, wish in manager.settings.files.items() if wish.load_at_start]
 
 
 def file_named(name: str, manifest: Manifest, files: Sequence[ModelFile]) -> ModelFile | None:
     """Return the one of *files* that a name means, as `ModelManager.find` would; None for none."""
     ids = {file.id: file.id for file in files}
-    available = dict.fromkeys(manifest.backends or WITHOUT_MANIFEST, ids)
-    target = _names(manifest).resolve(name, available)
+    entries = manifest.backends or WITHOUT_MANIFEST
+    kinds = {each: entry.kind for each, entry in entries.items()}
+    names = _names(manifest, activated(manifest, kinds, kinds.values()))
+    target = names.resolve(name, dict.fromkeys(entries, ids))
     return next((file for file in files if target and file.id == target.model), None)
 
 
-def _names(manifest: Manifest) -> Names:
-    roles = {role: each.model for role, each in manifest.roles.items()}
-    return Names(roles, manifest.models.aliases)
+def _names(manifest: Manifest, active: ActiveProfile) -> Names:
+    return Names(
+        {role: active.models(role) for role in active.roles},
+        manifest.models.aliases,
+        {role: each.parameters for role, each in active.roles.items()},
+        active.skipped,
+    )
+
+
+def _downloads(manifest: Manifest) -> Path | None:
+    named = manifest.models.downloads
+    return None if named is None else named.expanduser().absolute()
+
+
+def _provisioning(
+    manifest: Manifest, active: ActiveProfile, backends: Backends, events: Events
+) -> Provisioning:
+    return Provisioning(
+        {**manifest.roles, **active.roles},
+        manifest.models.files,
+        backends.open,
+        backends.kinds,
+        backends.failed,
+        active.skipped,
+        manifest.profile,
+        events,
+    )
 
 
 def _scrubbed(manifest: Manifest, manager: ModelManager) -> AbstractAsyncContextManager[None]:
@@ -203,31 +322,55 @@ def _required(manifest: Manifest) -> Required:
 
 
 async def _open_backends(
-    stack: AsyncExitStack, manifest: Manifest, plugins: Plugins, host: Host
+    stack: AsyncExitStack, manifest: Manifest, active: ActiveProfile, plugins: Plugins, host: Host
 ) -> Backends:
     opened: dict[str, Instance] = {}
     failed: dict[str, str] = {}
-    entries = manifest.backends or WITHOUT_MANIFEST
-    unasked = frozenset() if manifest.backends else UNASKED
+    entries, unasked = backends_of(manifest, plugins.kinds)
+    unasked -= active.instances(unasked)
+    settings = checked_settings(entries, plugins)
     for name, entry in entries.items():
         try:
-            opened[name] = await _open_backend(stack, name, entry, plugins, host)
+            opening = _opening(name, entry.kind, settings, plugins, host)
+            opened[name] = await stack.enter_async_context(opening)
         except ConfigurationError:
             raise
         except OracError as error:
             if name not in unasked:
                 failed[name] = str(error)
     kinds = {name: entry.kind for name, entry in entries.items()}
-    settings = {name: entry.settings for name, entry in entries.items()}
-    return Backends(opened, kinds, failed, unasked, settings)
+    given = {name: entry.settings for name, entry in entries.items()}
+    return Backends(opened, kinds, failed, unasked, given)
 
 
-async def _open_backend(
-    stack: AsyncExitStack, name: str, entry: BackendEntry, plugins: Plugins, host: Host
-) -> Instance:
-    kind = plugins.kinds.get(entry.kind)
-    if kind is None:
+def checked_settings(
+    entries: Mapping[str, BackendEntry], plugins: Plugins, source: str = "manifest"
+) -> dict[str, Any]:
+    """Return the settings of each backend whose kind a plugin offers, as that kind has them.
+
+    *source* names the manifest in errors.
+
+    Raises:
+        ConfigurationError: naming every mistake of all of them.
+    """
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, entry in entries.items():
+        if kind := plugins.kinds.get(entry.kind):
+            try:
+                at = place("backends", name)
+                found[name] = structure(entry.settings, kind.settings, "manifest", at)
+            except ConfigurationError as error:
+                problems += error.problems
+    if problems:
+        raise refusal(source, tuple(problems))
+    return found
+
+
+def _opening(
+    name: str, kind: str, settings: Mapping[str, Any], plugins: Plugins, host: Host
+) -> AbstractAsyncContextManager[Instance]:
+    if kind not in plugins.kinds:
         known = ", ".join(sorted(plugins.kinds)) or "none"
-        raise OracError(f"no plugin offers the kind {entry.kind!r}; there are: {known}")
-    settings = structure(entry.settings, kind.settings, "manifest", f"backends.{name}")
-    return await stack.enter_async_context(plugins.open(name, kind, settings, host))
+        raise OracError(f"no plugin offers the kind {kind!r}; there are: {known}")
+    return plugins.open(name, plugins.kinds[kind], settings[name], host)

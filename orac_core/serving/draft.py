@@ -43,8 +43,8 @@ class Course:
     _ready: float | None = field(default=None, init=False)
 
     def admitted(self) -> None:
-        """Its turn has come."""
-        self._admitted = self.clock()
+        """Its turn has come; with a second model it comes a second time."""
+        self._admitted, self._ready = self.clock(), None
 
     def ready(self) -> None:
         """The model is loaded."""
@@ -121,6 +121,7 @@ class Draft:
             format_valid=None if calls else self._is_valid(text),
             tool_calls=calls,
             tokens=tuple(self._tokens),
+            served_by_fallback=self.target.fallback,
         )
         return self.answer
 

@@ -1,13 +1,16 @@
 """The engines behind the instances: asked within a limit of time, and spared while they fail."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from attrs import define, field, frozen
 
-from ..errors import BackendUnavailable, OracError
+from ..errors import BackendUnavailable, ConfigurationError, OracError
+from ..events import Events
 from ..outage import again_s
 from ..plugins import Instance
 from ..types import InstanceHealth, ModelInfo
@@ -15,6 +18,9 @@ from .admission import Limits
 from .breaker import Breaker
 
 Question = Callable[[], Awaitable[Any]]
+
+LEAST_PAUSE_S = 0.05
+"""Between two questions whether an engine is back passes at least so much."""
 
 
 @frozen
@@ -35,6 +41,18 @@ class Backends:
     unasked: frozenset[str] = frozenset()
     settings: Mapping[str, Mapping[str, Any]] = field(factory=dict, repr=False)
 
+    def require(self, kind: str) -> None:
+        """Return when a backend of that kind is open.
+
+        Raises:
+            ConfigurationError: when none is.
+        """
+        if not any(self.kinds[name] == kind for name in self.open):
+            raise ConfigurationError(
+                f"no backend of kind {kind!r} is open; is its plugin there, and does the manifest "
+                f"name an instance of another kind {kind!r}? `orac plugins` lists the kinds"
+            )
+
 
 @frozen
 class Survey:
@@ -49,24 +67,41 @@ class Engines:
     """Every open backend, asked at once.
 
     Attributes:
+        events: Where it is told which of them are spared.
+        wall: Tells the time of day, in seconds since 1970.
         latest: How they were when all were last asked for that.
     """
 
     backends: Backends
     limits: Limits
+    events: Events = field(factory=Events)
+    wall: Callable[[], float] = time.time
     latest: Mapping[str, InstanceHealth] = field(factory=dict, init=False)
     _breakers: dict[str, Breaker] = field(factory=dict, init=False)
+    _attending: dict[str, asyncio.Task[None]] = field(factory=dict, init=False)
 
     def breaker(self, instance: str) -> Breaker:
         """Return what spares the instance of that name."""
-        return self._breakers.setdefault(instance, Breaker(instance))
+        breaker = self._breakers.get(instance)
+        if breaker is None:
+            rule = self.limits.sparing
+            breaker = Breaker(instance, rule=rule, turned=self._turned, wall=self.wall)
+            self._breakers[instance] = breaker
+        return breaker
+
+    async def close(self) -> None:
+        """Ask none of those that are spared any more whether it is back."""
+        tasks = tuple(self._attending.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def survey(self, *, but: Collection[str] = ()) -> Survey:
         """Ask all for their models, *but* those."""
         asked = {
             name: partial(self._models, name) for name in self.backends.open if name not in but
         }
-        answers = await self._asked(asked, self.limits.list_s)
+        answers = await _answers(asked)
         failed = {name: each for name, each in answers.items() if isinstance(each, OracError)}
         return Survey(
             {name: answer for name, answer in answers.items() if name not in failed},
@@ -78,12 +113,15 @@ class Engines:
         open_ = self.backends.open.get(instance)
         if open_ is None:
             return InstanceHealth(usable=False, message=self.backends.failed.get(instance, ""))
-        return _as_health(await _ask(open_.health, self.limits.health_s))
+        return _as_health(await _told(partial(_ask, open_.health, self.limits.health_s)))
 
     async def health(self) -> dict[str, InstanceHealth]:
         """Ask all how they are, and add those that could not be opened."""
-        asked = {name: each.health for name, each in self.backends.open.items()}
-        answers = await self._asked(asked, self.limits.health_s)
+        within_s = self.limits.health_s
+        asked = {
+            name: partial(_ask, each.health, within_s) for name, each in self.backends.open.items()
+        }
+        answers = await _answers(asked)
         found = {name: _as_health(each) for name, each in answers.items()}
         for name, health in found.items():
             if health.usable:
@@ -99,25 +137,65 @@ class Engines:
         return dict(self.latest)
 
     async def _models(self, instance: str) -> list[ModelInfo]:
-        with self.breaker(instance).watching():
-            return await self.backends.open[instance].models()
+        with self.breaker(instance).watching(brief=True):
+            models: list[ModelInfo] = await _ask(
+                self.backends.open[instance].models, self.limits.list_s
+            )
+            return models
 
-    async def _asked(self, questions: Mapping[str, Question], within_s: float) -> dict[str, Any]:
-        answers = await asyncio.gather(*(_ask(each, within_s) for each in questions.values()))
-        return dict(zip(questions, answers, strict=True))
+    def _turned(self, breaker: Breaker) -> None:
+        """Tell of it, and have an instance that is spared asked whether it is back."""
+        spell, name = breaker.spell, breaker.instance
+        told = {"instance": name, "state": spell.state, "failures": spell.failures}
+        self.events.publish("breaker", **told)
+        breaker.attended = breaker.open
+        before = self._attending.pop(name, None)
+        if before is not None and before is not asyncio.current_task():
+            before.cancel()
+        if breaker.open:
+            self._attending[name] = asyncio.create_task(
+                self._attend(breaker), name=f"is {name} back"
+            )
+
+    async def _attend(self, breaker: Breaker) -> None:
+        while breaker.open:
+            await asyncio.sleep(max(breaker.rule.pause_s, LEAST_PAUSE_S))
+            with suppress(BackendUnavailable), breaker.probing():
+                await self._demand_health(breaker.instance)
+
+    async def _demand_health(self, instance: str) -> None:
+        health = await self.health_of(instance)
+        if not health.usable:
+            raise BackendUnavailable(health.message or "it can not be used", instance=instance)
+
+
+async def _answers(questions: Mapping[str, Question]) -> dict[str, Any]:
+    answers = await asyncio.gather(*map(_told, questions.values()))
+    return dict(zip(questions, answers, strict=True))
+
+
+async def _told(question: Question) -> Any:
+    """Return the answer, or the error it ended with."""
+    try:
+        return await question()
+    except OracError as error:
+        return error
 
 
 async def _ask(question: Question, within_s: float) -> Any:
-    """Return the answer, or the error it ended with."""
+    """Return the answer.
+
+    Raises:
+        BackendUnavailable: when there is none in time.
+        OracError: what the question ended with.
+    """
     try:
         async with asyncio.timeout(within_s):
             return await question()
     except TimeoutError:
         silence = BackendUnavailable(f"no answer within {within_s:g} s")
         silence.retry_after_s = again_s(within_s)
-        return silence
-    except OracError as error:
-        return error
+        raise silence from None
 
 
 def _as_health(answer: InstanceHealth | OracError) -> InstanceHealth:

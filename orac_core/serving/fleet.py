@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from attrs import define, evolve, field
@@ -20,11 +20,12 @@ from .canaries import Canaries
 from .census import BackendNow, Census, ModelNow
 from .engines import Backends, Engines
 from .ledger import Ledger
-from .names import Known, Names, Target, known
+from .names import Attempt, Known, Names, Target, known
 from .news import News
 from .pool import Key, Pool, Tenant
 from .slots import Slot
 from .ward import Ward
+from .wardrobe import Wardrobe, failing
 from .watch import Watch
 
 NOTHING = Space()
@@ -44,6 +45,7 @@ class Fleet:
         wall: Tells the time of day, in seconds since 1970.
         events: Where it is told what happens to models.
         sampler: Tells the same once a second, where it runs.
+        wardrobe: The adapters that models wear.
         engines: The backends, asked within limits.
         watch: How fast each model answers.
         ward: The model that is being examined.
@@ -60,6 +62,7 @@ class Fleet:
     wall: Callable[[], float] = time.time
     events: Events = field(factory=Events)
     sampler: Sampler = field(kw_only=True)
+    wardrobe: Wardrobe = field(kw_only=True)
     engines: Engines = field(init=False)
     watch: Watch = field(init=False)
     ward: Ward = field(factory=Ward, init=False)
@@ -69,7 +72,7 @@ class Fleet:
     _meant: Mapping[str, Key] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.engines = Engines(self.backends, self.limits)
+        self.engines = Engines(self.backends, self.limits, self.events, self.wall)
         self.watch = Watch(
             self.sensors,
             self.sampler,
@@ -92,13 +95,14 @@ class Fleet:
         return Census(
             tuple(self._now(key, slot) for key, slot in self.slots.items()),
             tuple(
-                BackendNow(name, told.usable, self.engines.breaker(name).open)
+                BackendNow(name, told.usable, self.engines.breaker(name).spell)
                 for name, told in self.engines.latest.items()
             ),
         )
 
     async def stop(self, drain_s: float) -> None:
         """Let running answers end for so long, then end the rest; nothing is begun any more."""
+        await self.engines.close()
         slots = tuple(self.slots.values())
         if not slots:
             return
@@ -120,7 +124,8 @@ class Fleet:
         as_of = {key: slot.changes for key, slot in self.slots.items()}
         found = await self.engines.survey(but=but)
         self._remember(found.reports)
-        return self._listing(found.reports, as_of), found.silent
+        reports = await self.wardrobe.told(found.reports, self.slots)
+        return self._listing(reports, as_of), found.silent
 
     async def find(self, name: str) -> ServedModel:
         """Return the model that *name* means.
@@ -130,21 +135,33 @@ class Fleet:
             BackendUnavailable: when a backend that might have it does not answer.
         """
         models, silent = await self.survey()
-        target = self._resolved(name, silent)
+        target = self._resolved(self.names.attempts(name), silent)
         for model in models:
             if (model.instance, model.info.id) == (target.instance, target.model):
                 return model
         raise ModelNotFound(name)
 
-    async def aim(self, name: str) -> tuple[Target, Slot]:
-        """Find the slot of *name*, without asking the backends when its model is ready."""
-        target = self.names.resolve(name, self._available)
+    async def aim(self, attempt: Attempt) -> tuple[Target, Slot]:
+        """Find the slot of a model, without asking the backends when it is ready.
+
+        Raises:
+            ModelNotFound: when there is no such model.
+            BackendUnavailable: when a backend that might have it is spared, or does not answer.
+        """
+        target = self.names.target(attempt, self._available)
         slot = self.slots.get((target.instance, target.model)) if target else None
         if target and slot and slot.state is ModelState.READY:
+            slot.breaker.refuse()
             return target, slot
-        _, silent = await self.survey()
-        target = self._resolved(name, silent)
+        _, silent = await self.survey(but=self._others(attempt.name, target))
+        target = self._resolved((attempt,), silent)
         return target, self.slots[target.instance, target.model]
+
+    def stands_by(self, attempt: Attempt) -> bool:
+        """Whether a model is loaded, and its backend not spared."""
+        target = self.names.target(attempt, self._available)
+        slot = self.slots.get((target.instance, target.model)) if target else None
+        return slot is not None and slot.state is ModelState.READY and not slot.breaker.spares
 
     def slot(self, model: ServedModel) -> Slot:
         """Return the slot of a model that was found."""
@@ -278,14 +295,21 @@ class Fleet:
             return f"loaded by another program; `orac unload {'/'.join(key)}` frees it"
         return None
 
-    def _resolved(self, name: str, silent: Mapping[str, OracError]) -> Target:
-        target = self.names.resolve(name, self._available)
-        for instance in [target.instance] if target else silent:
-            if error := silent.get(instance):
-                raise _silence(name, instance, error, known=target is not None)
-        if target is None:
-            raise ModelNotFound(name)
-        return target
+    def _others(self, name: str, target: Target | None) -> Collection[str]:
+        """Return the backends that have no say in what *name* means: it names another."""
+        certain = target is not None and name.startswith(f"{target.instance}/")
+        return () if target is None or not certain else {*self.backends.open} - {target.instance}
+
+    def _resolved(self, attempts: Sequence[Attempt], silent: Mapping[str, OracError]) -> Target:
+        """Return the first that there is of what is to be tried."""
+        for attempt in attempts:
+            target = self.names.target(attempt, self._available)
+            for instance in [target.instance] if target else silent:
+                if error := silent.get(instance):
+                    raise _silence(attempt.name, instance, error, known=target is not None)
+            if target is not None:
+                return target
+        raise self.names.missing(attempts[0])
 
     def _remember(self, reports: Mapping[str, list[ModelInfo]]) -> None:
         self._available = {
@@ -294,9 +318,14 @@ class Fleet:
         }
         targets = {name: self.names.resolve(name, self._available) for name in self.settings.files}
         self._meant = {name: (it.instance, it.model) for name, it in targets.items() if it}
+        self.wardrobe.remember(self._key)
         for key in [key for key, slot in self.slots.items() if slot.unused]:
             if key[1] not in self._available[key[0]]:
                 del self.slots[key]
+
+    def _key(self, name: str) -> Key | None:
+        target = self.names.resolve(name, self._available)
+        return (target.instance, target.model) if target else None
 
     def _listing(
         self, reports: Mapping[str, list[ModelInfo]], as_of: Mapping[Key, int]
@@ -312,7 +341,7 @@ class Fleet:
         self, key: Key, info: ModelInfo, as_of: Mapping[Key, int], roles: tuple[str, ...]
     ) -> ServedModel:
         slot, wanted = self._slot(key), self.wanted(key)
-        now = slot.reported(info, as_of.get(key, 0))
+        now = failing(slot.reported(info, as_of.get(key, 0)))
         if slot.asked is not None and now.state is ModelState.READY:
             self.ledger.seen(key, now, slot.asked)
         load = self.request(slot.asked or LoadRequest(key[1]), key)

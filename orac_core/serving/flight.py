@@ -105,7 +105,7 @@ class Flight:
         forget_error(task)
 
 
-async def exhaust(stages: AsyncGenerator[LoadProgress, None]) -> None:
+async def exhaust(stages: AsyncGenerator[Any, None]) -> None:
     """Wait for the end of *stages*."""
     async with aclosing(stages):
         async for _ in stages:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from ..memory import Measured, added, as_data, demand, from_data
+from ..memory import Measured, adapter_bytes, added, as_data, demand, from_data
 from ..state_directory import StateDirectory
 from ..types import LoadRequest, ModelInfo
 from .kept import Kept
@@ -39,7 +39,8 @@ class Ledger:
         expected = demand(info, asked)
         if not self._kept.opened or not took or expected is None or info.remote:
             return
-        now = Measured.of(info.size_bytes or 0, expected.setup, expected.need.total_bytes, took)
+        size = (info.size_bytes or 0) + adapter_bytes(info, asked)
+        now = Measured.of(size, expected.setup, expected.need.total_bytes, took)
         before = self.of(key)
         after = added(before, now)
         if after != before:

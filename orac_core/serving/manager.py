@@ -5,39 +5,48 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from ..conversation import Answer, Chunk, Embedded, EmbedRequest, GenerateRequest
 from ..devices import Machine, Sampler, Sensors
 from ..doctor import Diagnosis
 from ..doctor.experiment import CYCLES
-from ..errors import OracError, ShuttingDown
+from ..errors import ShuttingDown
 from ..events import Events
-from ..files import ModelFiles
-from ..health import Finding, Flaw, Health, Required, fold
-from ..manifest import BenchmarkSettings, ModelsSettings
+from ..files import Adapters, ModelFiles
+from ..health import Health, Required
+from ..manifest import ActiveProfile, BenchmarkSettings, ModelsSettings
 from ..memory import Plan
 from ..outage import again_s
 from ..plugins import Plugins
+from ..provision import Provisioning
+from ..registry import Registration
 from ..state_directory import StateDirectory
 from ..types import Loaded, LoadedInfo, LoadProgress, LoadRequest, ModelState, ServedModel, Unloaded
+from . import registered
 from . import repair as repairing
 from .admission import Limits
+from .breaker import Spell
 from .census import Census
+from .checkup import Checkup
 from .clinic import Clinic, Examined, Treated
 from .engines import Backends
 from .fleet import Fleet
 from .ledger import Ledger
-from .names import Names, Target
+from .lending import Lending
+from .loans import Loans
+from .names import Attempt, Names, Target
 from .options import refuse_other_options
 from .replies import Replies
 from .slots import Slot
 from .start import Start
+from .supply import Supply
+from .wardrobe import Wardrobe, able
 from .watch import Watch
 
 
 @define(eq=False)
-class ModelManager:
+class ModelManager(Lending):
     """Every model of every backend behind one interface. Make one with ``orac_core.open``.
 
     Names of models are resolved as documented: role, alias, ``instance/model``, model.
@@ -50,11 +59,15 @@ class ModelManager:
         limits: Bounds of the service.
         settings: What the manifest wants of models.
         benchmark: What it wants of benchmarks.
+        profile: The roles that hold, and those that are left out.
+        adapters: The LoRA adapters of this machine.
         wall: Tells the time of day, in seconds since 1970.
         sensors: Tell what the machine does; they stay their maker's to close.
         required: What has to be usable for all to be well.
         state: Keeps what is learned over a restart.
+        registry: Objects that the program which uses this has registered.
         events: Tells what happens: states, loads, answers, models that became slow.
+        provisioning: Fetches the models of the roles.
         sampler: Samples the machine: once a second while it is entered, fast for who measures.
         start: Loads what is to be loaded from the start on.
         clinic: Finds out why models are slow.
@@ -68,17 +81,22 @@ class ModelManager:
     limits: Limits = field(factory=Limits)
     settings: ModelsSettings = field(factory=ModelsSettings)
     benchmark: BenchmarkSettings = field(factory=BenchmarkSettings, kw_only=True)
+    profile: ActiveProfile = field(factory=ActiveProfile, kw_only=True)
+    adapters: Adapters = field(
+        default=Factory(lambda self: Adapters(self.files), takes_self=True), kw_only=True
+    )
     wall: Callable[[], float] = time.time
     sensors: Sensors = field(factory=Sensors)
     required: Required = field(factory=Required)
     state: StateDirectory = field(factory=lambda: StateDirectory(None))
     events: Events = field(factory=Events)
+    provisioning: Provisioning = field(factory=Provisioning, kw_only=True)
     sampler: Sampler = field(init=False)
-    start: Start = field(init=False)
     clinic: Clinic = field(init=False)
     closing: bool = field(default=False, init=False)
     _closes_at: float = field(default=0.0, init=False)
     _fleet: Fleet = field(init=False)
+    _checkup: Checkup = field(init=False)
     _ledger: Ledger = field(init=False)
     _replies: Replies = field(init=False)
 
@@ -95,9 +113,28 @@ class ModelManager:
             self.wall,
             self.events,
             sampler=self.sampler,
+            wardrobe=Wardrobe.of(
+                self.adapters,
+                self.profile.roles,
+                lambda key: self._fleet.wanted(key).adapters,
+                able(self.backends.kinds, self.plugins.kinds),
+                self.settings,
+            ),
         )
         self.start = Start(self._load_at_start, self.settings.retries)
-        self._replies = Replies(self._fleet, self._aim, self._stages, lambda: self.closing)
+        supply = Supply(self._fleet, self.provisioning)
+        self._replies = Replies(self._fleet, self._aim, self._stages, lambda: self.closing, supply)
+        self._checkup = Checkup(
+            self._fleet,
+            self.plugins,
+            self.profile,
+            self.start,
+            self.provisioning,
+            self.state,
+        )
+        self._loans = Loans(self._fleet, self._aim, self._stages, supply)
+        for it in self.registry:
+            self._adopt(it)
         self.clinic = Clinic(self._fleet, self.files, self._wanted, self._stages)
 
     @property
@@ -119,6 +156,10 @@ class ModelManager:
     def census(self) -> Census:
         """How everything stands, as far as it is known without asking any engine."""
         return self._fleet.census()
+
+    def breaker(self, instance: str) -> Spell:
+        """Return whether the backend of that name is spared, as it could not be reached."""
+        return self._fleet.engines.breaker(instance).spell
 
     async def models(self) -> list[ServedModel]:
         """List every model of every backend that answers, in the manifest's order."""
@@ -175,21 +216,26 @@ class ModelManager:
             BackendError: when the engine fails.
         """
         started = time.perf_counter()
+        self._refuse_when_closing()
+        async with aclosing(self.provisioning.first_use(request.model)) as steps:
+            async for step in steps:
+                yield LoadProgress("fetch", step.completed, step.total, step.message)
         model, slot = await self._wanted(request.model)
         self._fleet.refuse_unpinning(slot.key, request)
         asked_s = math.inf if request.pinned else request.keep_alive_s
         keep_s = self._fleet.keep_s(slot.key, asked_s)
-        request = evolve(request, model=slot.model, keep_alive_s=keep_s)
+        name, request = request.model, evolve(request, model=slot.model, keep_alive_s=keep_s)
         already = slot.state is ModelState.READY
         if not already:
             slot.setbacks.forgive()
-            async with aclosing(self._stages(slot, request)) as stages:
+            async with aclosing(self._stages(slot, evolve(request, model=name))) as stages:
                 async for stage in stages:
                     yield stage
         if not model.info.loaded:
             model = await self.find(f"{slot.instance.name}/{slot.model}")
         applied = model.info.loaded or LoadedInfo()
         refuse_other_options(request, "is loaded", slot.asked, applied)
+        self._fleet.wardrobe.refuse_others(slot, name)
         self._fleet.pin(slot, request)
         slot.keep(request.keep_alive_s)
         yield Loaded(
@@ -250,17 +296,8 @@ class ModelManager:
         """
         if not repair:
             return await self._whole(request, deadline_s)
-        repairing.check(request)
         allowed_s = self.limits.deadline_s if deadline_s is None else deadline_s
-        first = await self._whole(request, allowed_s)
-        if not repairing.needed(first):
-            return first
-        left_s = max(0.0, allowed_s - first.elapsed_s)
-        try:
-            second = await self._whole(repairing.question(request, first), left_s)
-        except OracError:
-            return first
-        return repairing.joined(first, second)
+        return await repairing.repaired(self._whole, request, allowed_s)
 
     async def embed(self, request: EmbedRequest, *, deadline_s: float | None = None) -> Embedded:
         """Turn texts into vectors, loading the model when need be; raises as `generate` does.
@@ -284,28 +321,7 @@ class ModelManager:
 
     async def health(self) -> Health:
         """Say how everything is. Never raises because a backend is down."""
-        instances = await self._fleet.engines.health()
-        self.watch.told(instances)
-        down = {name for name, health in instances.items() if not health.usable}
-        models, silent = await self._fleet.survey(but=down)
-        for name, error in silent.items():
-            if instances[name].usable:
-                instances[name] = evolve(instances[name], usable=False, message=str(error))
-        verdict = fold(
-            instances,
-            models,
-            self.plugins.broken,
-            required=self.required.instances,
-            unknown=self._fleet.missing(lambda wish: wish.required),
-            unstarted={
-                name: why
-                for name, why in self.start.failures.items()
-                if self._fleet.state(name) in {None, ModelState.STOPPED}
-            },
-        )
-        if (problem := self.state.problem) is None:
-            return verdict
-        return verdict.with_flaw(Finding(Flaw.SERVICE_IMPAIRED, "state directory", problem))
+        return await self._checkup.verdict(self.required)
 
     async def machine(self) -> Machine:
         """Return what the machine says of itself; never raises, what is not known is None."""
@@ -322,6 +338,7 @@ class ModelManager:
         drain_s = self.limits.drain_s if drain_s is None else drain_s
         self._closes_at = time.monotonic() + drain_s
         await self.start.close()
+        await self.provisioning.close()
         await self.watch.close()
         await self._fleet.stop(drain_s)
         await self._ledger.close()
@@ -334,11 +351,17 @@ class ModelManager:
         raise AssertionError("unreachable: generate ends with an Answer or raises")
 
     async def _stages(self, slot: Slot, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
-        """Load a model with what the manifest wants of it, and yield how far it is."""
+        """Load a model with what the manifest wants of it, and yield how far it is.
+
+        The *request* may be for any name of it: its adapters hang on that.
+        """
         await self._ledger.open()
         self._refuse_when_closing()
-        wanted = self._fleet.request(request, slot.key)
-        async with aclosing(slot.ensure_ready(request, wanted)) as stages:
+        dressed = await self._fleet.wardrobe.dressed(request, slot)
+        asked = dressed if self._fleet.wardrobe.strict(request.model) else request
+        asked = evolve(asked, model=slot.model)
+        wanted = self._fleet.request(dressed, slot.key)
+        async with aclosing(slot.ensure_ready(asked, wanted)) as stages:
             async for stage in stages:
                 yield stage
 
@@ -353,11 +376,15 @@ class ModelManager:
         self._fleet.ward.refuse(slot.key)
         return model, slot
 
-    async def _aim(self, name: str) -> tuple[Target, Slot]:
+    async def _aim(self, attempt: Attempt) -> tuple[Target, Slot]:
         self._refuse_when_closing()
-        target, slot = await self._fleet.aim(name)
+        target, slot = await self._fleet.aim(attempt)
         self._fleet.ward.refuse(slot.key)
         return target, slot
+
+    def _adopt(self, it: Registration) -> None:
+        self.settings = self._fleet.settings = registered.with_wishes(self.settings, it)
+        self.required = registered.with_name(self.required, it)
 
     def _refuse_when_closing(self) -> None:
         if self.closing:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from attrs import field, frozen
 
+from ..conversation import GenerateOptions
+from ..errors import ModelNotFound
 from ..types import ModelInfo
 
 ENDING = ".gguf"
@@ -16,23 +18,69 @@ Known = Mapping[str, str]
 
 
 @frozen
+class Attempt:
+    """One model to try for a request.
+
+    Attributes:
+        name: A name of the model, never that of a role.
+        role: The role that it is tried for, when the request named one.
+        fallback: Whether it answers in place of the role's own model.
+    """
+
+    name: str
+    role: str | None = None
+    fallback: bool = False
+
+
+@frozen
 class Target:
-    """The model that a name means, and the role or alias that led there, if any."""
+    """The model that a name means.
+
+    Attributes:
+        instance: The backend that serves it.
+        model: Its id there.
+        role: The role or alias that led there, if any.
+        fallback: Whether it is there in place of the role's own model.
+    """
 
     instance: str
     model: str
     role: str | None = None
+    fallback: bool = False
 
 
 @frozen
 class Names:
-    """Names that stand for models: roles of the active profile, and aliases."""
+    """Names that stand for models: roles of the active profile, and aliases.
 
-    roles: Mapping[str, str] = field(factory=dict)
+    Attributes:
+        roles: For each role the names of the models to try, in order, its own first.
+        aliases: Other names for models.
+        parameters: For roles, how to choose the next token where the request does not say so.
+        skipped: Why other roles of the profile are left out.
+    """
+
+    roles: Mapping[str, tuple[str, ...]] = field(factory=dict)
     aliases: Mapping[str, str] = field(factory=dict)
+    parameters: Mapping[str, GenerateOptions] = field(factory=dict)
+    skipped: Mapping[str, str] = field(factory=dict)
+    _attempts: Mapping[str, tuple[Attempt, ...]] = field(init=False, repr=False, eq=False)
+
+    @_attempts.default
+    def _in_order(self) -> Mapping[str, tuple[Attempt, ...]]:
+        return {
+            role: tuple(Attempt(name, role, place > 0) for place, name in enumerate(names))
+            for role, names in self.roles.items()
+        }
+
+    def attempts(self, name: str) -> tuple[Attempt, ...]:
+        """Return what to try for *name*, in order: for a role its own model, then its fallbacks."""
+        return self._attempts.get(name) or (Attempt(name),)
 
     def resolve(self, name: str, available: Mapping[str, Known]) -> Target | None:
         """Return what *name* means: role, then alias, then ``instance/model``, then model.
+
+        A role means the first of its models that there is.
 
         Args:
             name: As the caller wrote it. The ending ``.gguf`` may be there or not.
@@ -42,11 +90,27 @@ class Names:
         Returns:
             The target; None when nothing has that name.
         """
-        meant = self.aliases.get(role := self.roles.get(name, name), role)
-        target = _certain(meant, available) or _first(meant, available)
-        if target is None or meant == name:
-            return target
-        return Target(target.instance, target.model, name)
+        found = (self.target(each, available) for each in self.attempts(name))
+        return next((target for target in found if target), None)
+
+    def target(self, attempt: Attempt, available: Mapping[str, Known]) -> Target | None:
+        """Return the model to try; None when nothing has it. *available* is as for `resolve`."""
+        meant = self.aliases.get(attempt.name, attempt.name)
+        found = _certain(meant, available) or _first(meant, available)
+        if found is None:
+            return None
+        led = attempt.role or (None if meant == attempt.name else attempt.name)
+        return Target(*found, led, attempt.fallback)
+
+    def missing(self, attempt: Attempt) -> ModelNotFound:
+        """Return what to tell whoever wants what nothing has."""
+        if attempt.name in self.skipped:
+            why = f"a role is called that, which is skipped: {self.skipped[attempt.name]}"
+            return ModelNotFound(attempt.name, why)
+        if attempt.role is None or attempt.fallback:
+            return ModelNotFound(attempt.name)
+        fetch = f"`orac provision --roles {attempt.role}` fetches it where it can be fetched"
+        return ModelNotFound(attempt.name, f"the role {attempt.role!r} stands for it; {fetch}")
 
     def table(self, available: Mapping[str, Known]) -> dict[tuple[str, str], tuple[str, ...]]:
         """Return, for each instance and model that has any, the names that stand for it."""
@@ -65,18 +129,18 @@ def known(models: Iterable[ModelInfo]) -> Known:
     return table | {info.id: info.id for info in models}
 
 
-def _certain(name: str, available: Mapping[str, Known]) -> Target | None:
+def _certain(name: str, available: Mapping[str, Known]) -> tuple[str, str] | None:
     instance, slash, model = name.partition("/")
     if not slash or instance not in available:
         return None
     return _first(model, {instance: available[instance]})
 
 
-def _first(name: str, available: Mapping[str, Known]) -> Target | None:
+def _first(name: str, available: Mapping[str, Known]) -> tuple[str, str] | None:
     for wanted in _spellings(name):
         for instance, models in available.items():
             if wanted in models:
-                return Target(instance, models[wanted])
+                return instance, models[wanted]
     return None
 
 

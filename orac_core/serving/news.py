@@ -124,6 +124,8 @@ def account(draft: Draft, error: str | None) -> dict[str, Any]:
     return {
         "instance": draft.target.instance,
         "model": draft.target.model,
+        "role": draft.target.role,
+        "served_by_fallback": draft.target.fallback,
         "finish_reason": answer.finish_reason if answer else None,
         "error": None if answer else error,
         **{name: getattr(usage, name) for name in USAGE},

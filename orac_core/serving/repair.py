@@ -1,10 +1,37 @@
-"""A second try where an answer does not satisfy the format that was asked for. Pure."""
+"""A second try where an answer does not satisfy the format that was asked for."""
+
+from collections.abc import Awaitable, Callable
 
 from attrs import evolve
 
 from ..conversation import Answer, GenerateRequest, Message, Usage
-from ..errors import InvalidRequest
+from ..errors import InvalidRequest, OracError
 from .formats import problem
+
+Ask = Callable[[GenerateRequest, float | None], Awaitable[Answer]]
+
+
+async def repaired(ask: Ask, request: GenerateRequest, allowed_s: float) -> Answer:
+    """Return an answer that satisfies its format, if not the first then perhaps the second.
+
+    Args:
+        ask: Answers a request within so many seconds.
+        request: What to answer.
+        allowed_s: Longest time for both together.
+
+    Raises:
+        InvalidRequest: when the answer could not be repaired.
+        OracError: as the first answer does; when the second fails, the first holds.
+    """
+    check(request)
+    first = await ask(request, allowed_s)
+    if not needed(first):
+        return first
+    try:
+        second = await ask(question(request, first), max(0.0, allowed_s - first.elapsed_s))
+    except OracError:
+        return first
+    return joined(first, second)
 
 
 def check(request: GenerateRequest) -> None:

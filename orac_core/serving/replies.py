@@ -10,20 +10,45 @@ from attrs import define, evolve
 from ..conversation import Answer, Chunk, Embedded, Embeddings, EmbedRequest, GenerateRequest
 from ..errors import BackendUnavailable, DeadlineExceeded
 from ..types import LoadProgress, LoadRequest, ModelState
-from . import formats
+from . import formats, parameters
 from .admission import Ticket
-from .draft import Course, Draft
+from .draft import Course, Draft, Spans
 from .fleet import Fleet
 from .flight import exhaust
-from .names import Target
+from .names import Attempt, Target
 from .news import telling
 from .slots import Slot
+from .supply import Supply
+from .tries import Tries
 from .watch import Company
 
 T = TypeVar("T")
 
-Aim = Callable[[str], Awaitable[tuple[Target, Slot]]]
+Aim = Callable[[Attempt], Awaitable[tuple[Target, Slot]]]
 Stages = Callable[[Slot, LoadRequest], AsyncGenerator[LoadProgress, None]]
+
+
+@define(eq=False)
+class Errand:
+    """A request on its way to one model.
+
+    Attributes:
+        attempt: What is tried.
+        tries: All that may be tried for the request.
+        ticket: Until when.
+        course: When what happened.
+        target: The model.
+        slot: Its slot.
+        as_of: What the slot's ``changes`` was when it was found.
+    """
+
+    attempt: Attempt
+    tries: Tries
+    ticket: Ticket
+    course: Course
+    target: Target
+    slot: Slot
+    as_of: int
 
 
 @define(eq=False)
@@ -35,101 +60,149 @@ class Replies:
         aim: Finds who answers; raises when nothing new is taken.
         stages: Loads a model; raises when nothing new is taken.
         closing: Whether nothing new is taken.
+        supply: Fetches models that are not there yet.
     """
 
     fleet: Fleet
     aim: Aim
     stages: Stages
     closing: Callable[[], bool]
+    supply: Supply
 
     async def generate(
         self, request: GenerateRequest, deadline_s: float | None = None
     ) -> AsyncGenerator[Chunk | Answer, None]:
         """Answer *request*; see `ModelManager.generate`."""
-        course = Course(started=perf_counter())
+        course, tries = Course(started=perf_counter()), self._tries(request.model)
         formats.check(request.format)
+        request = self._with_parameters(request)
         with closing(self._ticket(deadline_s)) as ticket:
-            target, slot = await ticket.wait(self.aim(request.model))
-            draft = Draft(request, target, course)
-            with telling(self.fleet.events, draft):
-                async with slot.turn(ticket):
-                    course.admitted()
-                    work = self._answer(_meant(request, target), slot, ticket, draft)
-                    async with aclosing(work) as pieces:
+            for attempt in tries.attempts:
+                with tries.trying(attempt):
+                    errand = await self._errand(attempt, tries, ticket, course)
+                    async with aclosing(self._in_turn(request, errand)) as pieces:
                         async for piece in pieces:
+                            tries.settled = True
                             yield piece
+                    return
+        raise tries.failure
 
     async def embed(self, request: EmbedRequest, deadline_s: float | None = None) -> Embedded:
         """Turn texts into vectors; see `ModelManager.embed`."""
-        course = Course(started=perf_counter())
+        course, tries = Course(started=perf_counter()), self._tries(request.model)
         with closing(self._ticket(deadline_s)) as ticket:
-            target, slot = await ticket.wait(self.aim(request.model))
-            async with slot.turn(ticket):
-                course.admitted()
-                request = evolve(request, model=target.model)
-                found = await self._vectors(request, slot, ticket, course)
-        spans = course.spans()
-        return Embedded(
-            found.vectors,
-            found.usage,
-            target.model,
-            target.instance,
-            spans.elapsed_s,
-            spans.queue_s,
-            spans.load_s,
-            target.role,
-        )
+            for attempt in tries.attempts:
+                with tries.trying(attempt):
+                    errand = await self._errand(attempt, tries, ticket, course)
+                    async with errand.slot.turn(ticket):
+                        course.admitted()
+                        found = await self._vectors(request, errand)
+                    return _embedded(found, errand.target, course.spans())
+        raise tries.failure
 
     def _ticket(self, deadline_s: float | None) -> Ticket:
         return Ticket(self.fleet.limits.deadline_s if deadline_s is None else deadline_s)
 
+    def _tries(self, name: str) -> Tries:
+        return Tries(self.fleet.names.attempts(name), self.fleet.events)
+
+    def _with_parameters(self, request: GenerateRequest) -> GenerateRequest:
+        """Return *request* with what the manifest says of how to choose where it does not."""
+        general, of_roles = self.fleet.settings.parameters, self.fleet.names.parameters
+        of_role = of_roles.get(request.model, parameters.NONE)
+        if general == of_role == parameters.NONE:
+            return request
+        return evolve(request, options=parameters.merged(general, of_role, request.options))
+
+    async def _errand(
+        self, attempt: Attempt, tries: Tries, ticket: Ticket, course: Course
+    ) -> Errand:
+        ticket.go_on()
+        await self.supply.wait(attempt, tries.after(attempt), ticket)
+        target, slot = await ticket.wait(self.aim(attempt))
+        return Errand(attempt, tries, ticket, course, target, slot, slot.changes)
+
+    async def _in_turn(
+        self, request: GenerateRequest, errand: Errand
+    ) -> AsyncGenerator[Chunk | Answer, None]:
+        draft = Draft(request, errand.target, errand.course)
+        with telling(self.fleet.events, draft):
+            async with errand.slot.turn(errand.ticket):
+                errand.course.admitted()
+                work = self._answer(_meant(request, errand.target), errand, draft)
+                async with aclosing(work) as pieces:
+                    async for piece in pieces:
+                        yield piece
+
     async def _answer(
-        self, request: GenerateRequest, slot: Slot, ticket: Ticket, draft: Draft
+        self, request: GenerateRequest, errand: Errand, draft: Draft
     ) -> AsyncGenerator[Chunk | Answer, None]:
         """Load and answer; once more when the engine turns out to have lost the model."""
-        if await self._ready(slot, ticket, draft.course):
+        if await self._ready(errand):
             try:
-                async with aclosing(self._written(request, slot, ticket, draft)) as pieces:
+                async with aclosing(self._written(request, errand, draft)) as pieces:
                     async for piece in pieces:
                         yield piece
                     return
             except BackendUnavailable as error:
-                slot.lost(error)
-                if draft.begun or self.closing():
+                errand.slot.lost(error)
+                if draft.begun or not self._again(errand):
                     raise
-            await self._ready(slot, ticket, draft.course)
-        async with aclosing(self._written(request, slot, ticket, draft)) as pieces:
+            errand.as_of = errand.slot.changes
+            await self._ready(errand)
+        async with aclosing(self._written(request, errand, draft)) as pieces:
             async for piece in pieces:
                 yield piece
 
-    async def _vectors(
-        self, request: EmbedRequest, slot: Slot, ticket: Ticket, course: Course
-    ) -> Embeddings:
+    async def _vectors(self, request: EmbedRequest, errand: Errand) -> Embeddings:
         """Load and embed; once more when the engine turns out to have lost the model."""
-        if await self._ready(slot, ticket, course):
+        request = evolve(request, model=errand.target.model)
+        if await self._ready(errand):
             try:
-                return await self._embedded(request, slot, ticket)
+                return await self._read(request, errand)
             except BackendUnavailable as error:
-                slot.lost(error)
-                if self.closing():
+                errand.slot.lost(error)
+                if not self._again(errand):
                     raise
-            await self._ready(slot, ticket, course)
-        return await self._embedded(request, slot, ticket)
+            errand.as_of = errand.slot.changes
+            await self._ready(errand)
+        return await self._read(request, errand)
 
-    async def _ready(self, slot: Slot, ticket: Ticket, course: Course) -> bool:
+    def _again(self, errand: Errand) -> bool:
+        """Whether to load a model that was lost, and ask it once more."""
+        return not (self.closing() or errand.slot.breaker.spares or self._relieved(errand))
+
+    def _relieved(self, errand: Errand) -> bool:
+        """Whether a model that may answer in place of this one is loaded."""
+        return any(map(self.fleet.stands_by, errand.tries.after(errand.attempt)))
+
+    async def _dressed(self, slot: Slot, ticket: Ticket) -> None:
+        """Load a model anew whose adapter has changed."""
+        if self.fleet.wardrobe.outdated(slot):
+            ticket.stage = "waiting for the model to be loaded with its new adapter"
+            await ticket.wait(self.fleet.wardrobe.renew(slot))
+            await ticket.wait(self.fleet.survey())
+
+    async def _ready(self, errand: Errand) -> bool:
         """Load the model where it is not loaded, and return whether it was."""
+        slot, ticket, name = errand.slot, errand.ticket, _name(errand.target)
+        await self._dressed(slot, ticket)
         was_ready = slot.state is ModelState.READY
         while slot.state is not ModelState.READY:
             ticket.stage = "waiting for the model to be loaded"
-            await ticket.wait(slot.respite())
-            await ticket.wait(exhaust(self.stages(slot, LoadRequest(slot.model))))
+            if slot.changes != errand.as_of:  # its engine may be gone as well
+                await ticket.wait(self.aim(errand.attempt))
+            await ticket.wait(slot.respite(hurried=self._relieved(errand)))
+            await ticket.wait(exhaust(self.stages(slot, LoadRequest(name))))
             await ticket.wait(self.fleet.survey())  # where it ended up
-        course.ready()
+        self.fleet.wardrobe.refuse_others(slot, name)
+        errand.course.ready()
         return was_ready
 
     async def _written(
-        self, request: GenerateRequest, slot: Slot, ticket: Ticket, draft: Draft
+        self, request: GenerateRequest, errand: Errand, draft: Draft
     ) -> AsyncGenerator[Chunk | Answer, None]:
+        slot, ticket = errand.slot, errand.ticket
         ticket.stage = "waiting for the first token"
         with self._used(slot, ticket, request.keep_alive_s) as company:
             async with aclosing(slot.instance.generate(request)) as stream:
@@ -150,7 +223,8 @@ class Replies:
                         yield answer
                         return
 
-    async def _embedded(self, request: EmbedRequest, slot: Slot, ticket: Ticket) -> Embeddings:
+    async def _read(self, request: EmbedRequest, errand: Errand) -> Embeddings:
+        slot, ticket = errand.slot, errand.ticket
         ticket.stage = "waiting for the vectors"
         with self._used(slot, ticket, request.keep_alive_s):
             return await ticket.wait(slot.instance.embed(request))
@@ -165,6 +239,25 @@ class Replies:
             yield company
 
 
+def _name(target: Target) -> str:
+    """Return the name that says how the model is to be loaded: its role, if that is its own."""
+    return target.model if target.fallback else target.role or target.model
+
+
 def _meant(request: GenerateRequest, target: Target) -> GenerateRequest:
     """Return *request* with the id of the model in place of a name of it."""
     return request if request.model == target.model else evolve(request, model=target.model)
+
+
+def _embedded(found: Embeddings, target: Target, spans: Spans) -> Embedded:
+    return Embedded(
+        found.vectors,
+        found.usage,
+        target.model,
+        target.instance,
+        spans.elapsed_s,
+        spans.queue_s,
+        spans.load_s,
+        target.role,
+        target.fallback,
+    )

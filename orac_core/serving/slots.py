@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack, aclosing, contextmanager
+from functools import partial
 
 from attrs import define, evolve, field
 
@@ -12,7 +13,7 @@ from ..errors import BackendError, InsufficientMemory, OracError, ShuttingDown, 
 from ..plugins import Instance
 from ..types import LoadProgress, LoadRequest, ModelInfo, ModelState
 from . import proof
-from .admission import Admission, Limits, Ticket
+from .admission import Admission, Limits, Ticket, Turn
 from .answers import Answers
 from .breaker import Breaker
 from .flight import Flight, Report, forget_error
@@ -128,16 +129,17 @@ class Slot(Standing):
                 async for progress in news:
                     yield progress
 
-    async def respite(self) -> None:
+    async def respite(self, *, hurried: bool = False) -> None:
         """Wait before a model that keeps failing is loaded again for a prompt.
 
         Raises:
-            BackendUnavailable: when it failed too often; a load that is asked for starts anew.
+            BackendUnavailable: when it failed too often, or who is *hurried* would have to wait; a
+                load that is asked for starts anew.
         """
         now = asyncio.get_running_loop().time()
         if self._under_way or self._unloading:
             return
-        if self.setbacks.exhausted(now):
+        if self.setbacks.exhausted(now) or (hurried and self.setbacks.pause_s(now)):
             raise enough(self.setbacks, now, "/".join(self.key), self.reason)
         await asyncio.sleep(self.setbacks.pause_s(now))
 
@@ -148,14 +150,9 @@ class Slot(Standing):
         if self.state is ModelState.READY and not self.admission.busy and not self._given_up:
             self.lifetime.renew()
 
-    @asynccontextmanager
-    async def turn(self, ticket: Ticket) -> AsyncIterator[None]:
-        """Hold a turn in its queue; who waits for one keeps the model from expiring."""
-        try:
-            async with self.admission.turn(ticket):
-                yield
-        finally:
-            self.keep(None)
+    def turn(self, ticket: Ticket) -> Turn:
+        """Return a turn in its queue; who waits for one keeps the model from expiring."""
+        return self.admission.turn(ticket, partial(self.keep, None))
 
     async def vacate(self) -> bool:
         """Free the memory of a model that has any, once its running answers have ended.
@@ -296,8 +293,9 @@ class Slot(Standing):
                         await entry.take()
                         await self.watch.loading(self.key, request)
                     report(progress)
-        report(LoadProgress("verify", message=proof.announced(self.info.capabilities)))
-        await proof.demand(self.instance, self.model, self.info.capabilities, self.limits.verify_s)
+        if not self.metered:
+            able = await proof.able(self.instance, self.info)
+            await proof.demand(self.instance, self.model, able, self.limits.verify_s, report)
 
     async def _unload(self) -> None:
         try:

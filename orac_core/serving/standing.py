@@ -45,6 +45,11 @@ class Standing:
         return self.info.loaded if self.state in HOLDING and not self.info.remote else None
 
     @property
+    def metered(self) -> bool:
+        """Whether it is to be asked nothing but what somebody wants to know."""
+        return self.info.metered
+
+    @property
     def leaving(self) -> bool:
         """Whether it is on its way out of the memory."""
         return self.state is ModelState.STOPPING

@@ -202,7 +202,7 @@ class Run:
         """Return a bench for each model, in the order asked for; one for what is no model, too."""
         models = await self.session.manager.models()
         if not self.request.models:
-            found = [it for it in models if it.info.state is ModelState.READY and writes(it)]
+            found = [it for it in models if _is_meant(it)]
             if not found:
                 told = "no model is loaded; name one, or load one first"
                 raise InvalidRequest(told, {"models": told})
@@ -267,6 +267,12 @@ class Run:
         }
         passed = bool(models) and all(it["passed"] for it in models.values())
         return {"passed": passed, "models": models}
+
+
+def _is_meant(model: ServedModel) -> bool:
+    """Whether a model is measured that nobody named: not one whose every answer may cost."""
+    info = model.info
+    return info.state is ModelState.READY and writes(model) and not info.metered
 
 
 def writes(model: ServedModel) -> bool:

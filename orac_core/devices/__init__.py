@@ -1,12 +1,16 @@
 """What the machine says of itself; what it does not say is None, never 0."""
 
+from .cards import Cards, cards, visible
 from .host import fingerprint
 from .sample import Curve, DeviceSample, curve
 from .sampler import Recording, Sampler
 from .sensors import Sensors
-from .values import Device, Gpu, GpuProcess, Limits, Machine, Memory, Power
+from .shared import Shared, shared
+from .values import Card, Device, Gpu, GpuProcess, Limits, Machine, Memory, Power
 
 __all__ = [
+    "Card",
+    "Cards",
     "Curve",
     "Device",
     "DeviceSample",
@@ -19,6 +23,10 @@ __all__ = [
     "Recording",
     "Sampler",
     "Sensors",
+    "Shared",
+    "cards",
     "curve",
     "fingerprint",
+    "shared",
+    "visible",
 ]

@@ -1,4 +1,4 @@
-"""What NVIDIA's management library says of the first GPU; the only import of pynvml."""
+"""What NVIDIA's management library says of the GPUs; the only import of pynvml."""
 
 from collections.abc import Callable
 from pathlib import PurePath
@@ -9,7 +9,7 @@ from typing import Any
 from attrs import define, evolve, field
 
 from .figures import celsius, hertz, name, number, part, ratio, size, watts
-from .values import Device, Gpu, GpuProcess, Reading, together
+from .values import Card, Device, Gpu, GpuProcess, Reading, together
 
 GONE = frozenset({1, 9, 15})
 """NVML_ERROR_UNINITIALIZED, _DRIVER_NOT_LOADED and _GPU_IS_LOST of nvml.h: open it anew."""
@@ -30,6 +30,7 @@ SLOWDOWN = 1
 """NVML_TEMPERATURE_THRESHOLD_SLOWDOWN of nvml.h."""
 
 MOST_PROCESSES = 64
+MOST_CARDS = 64
 
 
 @define(eq=False)
@@ -83,11 +84,55 @@ class Nvml:
             return
         pynvml.nvmlInit()
         self._gpu = pynvml.nvmlDeviceGetHandleByIndex(0)
-        self._fixed = Gpu(
-            name=name(_ask(pynvml, "nvmlDeviceGetName", self._gpu)),
-            cuda=_cuda(_ask(pynvml, "nvmlSystemGetCudaDriverVersion")),
-            driver=name(_ask(pynvml, "nvmlSystemGetDriverVersion")),
-        )
+        self._fixed = _lasting(pynvml, self._gpu)
+
+
+def cards() -> tuple[Card, ...]:
+    """Return what NVML says of each GPU now; a field that it can not tell is None.
+
+    Raises:
+        Exception: whatever the library raises when it or its driver is not there.
+    """
+    import pynvml  # noqa: PLC0415 - only who asks for the GPU pays for it
+
+    pynvml.nvmlInit()
+    try:
+        count = int(pynvml.nvmlDeviceGetCount())
+        return tuple(_card(pynvml, index) for index in range(min(count, MOST_CARDS)))
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def _card(pynvml: ModuleType, index: int) -> Card:
+    handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+    said = Reading(gpu=_lasting(pynvml, handle)), Reading(gpu=_whole(pynvml, handle))
+    gpu = together(*said).gpu
+    total, memory = gpu.memory_total_bytes, _memory(pynvml, handle)
+    rates = _ask(pynvml, "nvmlDeviceGetUtilizationRates", handle)
+    return Card(
+        index,
+        name(_ask(pynvml, "nvmlDeviceGetUUID", handle)),
+        evolve(gpu, memory_used_bytes=total and part(size(getattr(memory, "used", None)), total)),
+        total and part(size(getattr(memory, "free", None)), total),
+        total and part(size(getattr(memory, "reserved", None)), total),
+        ratio(getattr(rates, "memory", None), 100),
+    )
+
+
+def _memory(pynvml: ModuleType, gpu: object) -> Any:
+    """Return the memory with what the driver reserves apart; older drivers count that as used."""
+    version = getattr(pynvml, "nvmlMemory_v2", None)
+    newer = version and _ask(pynvml, "nvmlDeviceGetMemoryInfo", gpu, version)
+    return newer or _ask(pynvml, "nvmlDeviceGetMemoryInfo", gpu)
+
+
+def _lasting(pynvml: ModuleType, gpu: object) -> Gpu:
+    """Return what does not change while the driver is loaded."""
+    return Gpu(
+        name=name(_ask(pynvml, "nvmlDeviceGetName", gpu)),
+        cuda=_cuda(_ask(pynvml, "nvmlSystemGetCudaDriverVersion")),
+        driver=name(_ask(pynvml, "nvmlSystemGetDriverVersion")),
+    )
 
 
 def _quick(pynvml: ModuleType, gpu: object) -> Gpu:

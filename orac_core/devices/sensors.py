@@ -38,11 +38,13 @@ class Sensors:
         root: Where the file system of the machine begins.
         deadline_s: How long a look may take, in seconds.
         clock: Tells seconds that never go back.
+        only_kernel: Whether nothing is asked but the kernel: neither NVML nor jtop.
     """
 
     root: Path = Path("/")
     deadline_s: float = DEADLINE_S
     clock: Callable[[], float] = time.perf_counter
+    only_kernel: bool = False
     _jtop: Jtop = field(factory=Jtop, init=False)
     _nvml: Nvml = field(factory=Nvml, init=False)
     _kernel: Kernel = field(init=False)
@@ -56,10 +58,13 @@ class Sensors:
     def __attrs_post_init__(self) -> None:
         self._kernel = Kernel(self.root, self.clock)
         self._meter = Meter(self.root, clock=self.clock)
-        self._quick = (Source(self._kernel.read), Source(self._nvml.quick, PAUSE_S))
+        jtop, nvml, quick = self._jtop.read, self._nvml.read, self._nvml.quick
+        if self.only_kernel:
+            jtop = nvml = quick = Reading
+        self._quick = (Source(self._kernel.read), Source(quick, PAUSE_S))
         self._sources = {
-            "jtop": Source(self._jtop.read, PAUSE_S),
-            "nvml": Source(self._nvml.read, PAUSE_S),
+            "jtop": Source(jtop, PAUSE_S),
+            "nvml": Source(nvml, PAUSE_S),
             "linux": Source(self._linux),
         }
 

@@ -117,6 +117,27 @@ class Gpu:
 
 
 @frozen
+class Card:
+    """One of the GPUs that NVML lists, whatever ``CUDA_VISIBLE_DEVICES`` says.
+
+    Attributes:
+        index: Its number, in the order of the PCI bus.
+        uuid: What tells it from every other: ``GPU-…``.
+        gpu: What NVML says of it; without memory of its own where it shares that of the CPU.
+        free_bytes: What nothing uses of its memory.
+        reserved_bytes: What the driver keeps of it for itself; not in what is used.
+        memory_load_ratio: Share of the time in which its memory was read or written, 0 to 1.
+    """
+
+    index: int
+    uuid: str | None = None
+    gpu: Gpu = Gpu()
+    free_bytes: int | None = None
+    reserved_bytes: int | None = None
+    memory_load_ratio: float | None = None
+
+
+@frozen
 class Device:
     """The board.
 

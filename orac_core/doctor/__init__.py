@@ -7,10 +7,15 @@ from .degradation import Diagnosis, diagnose
 from .evidence import Evidence, Moment, Process, Snapshot, over
 from .experiment import Doing, Experiment, Report
 from .patient import Bench, Standing
+from .relief import Relief, Situation, Tenant
+from .relief import advised as relieving
 from .remedies import Advice, Attempt, Outcome, Remedies, Tried, Trying
+from .room import CARD, MACHINE, Level, Risk, Room, Wanted, risk
 from .step import Step, Trial
 
 __all__ = [
+    "CARD",
+    "MACHINE",
     "Advice",
     "Attempt",
     "Bench",
@@ -22,18 +27,27 @@ __all__ = [
     "Evidence",
     "Experiment",
     "Finding",
+    "Level",
     "Moment",
     "Outcome",
     "Process",
+    "Relief",
     "Remedies",
     "Report",
+    "Risk",
+    "Room",
+    "Situation",
     "Snapshot",
     "Standing",
     "Step",
+    "Tenant",
     "Trial",
     "Tried",
     "Trying",
+    "Wanted",
     "compared",
     "diagnose",
     "over",
+    "relieving",
+    "risk",
 ]

@@ -1,11 +1,12 @@
 """What models need in memory, whether they fit, and what must go."""
 
 from .capacity import Capacity, capacity
-from .demand import Demand, demand, setup
+from .demand import Demand, adapter_bytes, demand, setup
 from .estimate import Need, Setup, estimate, largest_context
 from .eviction import Resident, Space, victims
 from .measured import Measured, added, as_data, from_data
 from .plan import Plan, plan
+from .savings import Savings, savings
 from .traffic import slowdown_per_token
 from .words import explained, size
 
@@ -16,8 +17,10 @@ __all__ = [
     "Need",
     "Plan",
     "Resident",
+    "Savings",
     "Setup",
     "Space",
+    "adapter_bytes",
     "added",
     "as_data",
     "capacity",
@@ -27,6 +30,7 @@ __all__ = [
     "from_data",
     "largest_context",
     "plan",
+    "savings",
     "setup",
     "size",
     "slowdown_per_token",

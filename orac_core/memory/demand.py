@@ -85,10 +85,11 @@ def demand(info: ModelInfo, request: LoadRequest, known: Sequence[Measured] = ()
     if info.size_bytes is None and info.shape is None:
         return None
     how = setup(info, request)
-    need = _need(info, how)
+    extra = adapter_bytes(info, request)
+    need, size = _need(info, how, extra), (info.size_bytes or 0) + extra
     basis: Basis = "estimated" if info.shape else "size"
-    beyond = correction(known, info.size_bytes)
-    measured = exactly(known, info.size_bytes, how)
+    beyond = correction(known, size)
+    measured = exactly(known, size, how)
     if measured is not None:
         basis, beyond = "measured", measured - need.total_bytes
     return Demand(need, basis, _careful(beyond, need), info.shape, how)
@@ -103,12 +104,21 @@ def _careful(beyond_bytes: int, need: Need) -> int:
     return beyond_bytes if beyond_bytes >= 0 else min(0, beyond_bytes + need.compute_bytes)
 
 
-def _need(info: ModelInfo, how: Setup) -> Need:
+def adapter_bytes(info: ModelInfo, request: LoadRequest) -> int:
+    """Return what the adapters take that a model is loaded with."""
+    adapters = info.adapters if request.adapters is None else request.adapters
+    return sum(it.size_bytes for it in adapters)
+
+
+def _need(info: ModelInfo, how: Setup, extra_bytes: int) -> Need:
     """Return the estimate; of a model of which only the size is known, a guess."""
-    if info.shape is not None:
-        return estimate(info.shape, how)
     size = info.size_bytes or 0
-    return Need(size, 0, 0, size // 8 + _ROUGH_MARGIN, gpu_bytes=size)
+    guess = Need(size, 0, 0, size // 8 + _ROUGH_MARGIN, gpu_bytes=size)
+    need = guess if info.shape is None else estimate(info.shape, how)
+    on_gpu = extra_bytes if need.gpu_bytes else 0
+    return evolve(
+        need, weights_bytes=need.weights_bytes + extra_bytes, gpu_bytes=need.gpu_bytes + on_gpu
+    )
 
 
 def setup(info: ModelInfo, request: LoadRequest) -> Setup:
@@ -121,4 +131,5 @@ def setup(info: ModelInfo, request: LoadRequest) -> Setup:
         context_length=max(1, min(context, trained or context)),
         parallel=max(1, request.parallel or usual.parallel or 1),
         gpu_layers=layers,
+        cache_type_bytes=usual.cache_type_bytes or _USUAL.cache_type_bytes,
     )

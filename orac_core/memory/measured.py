@@ -22,6 +22,7 @@ class Measured:
         gpu_layers: As it was asked for; None when the engine chose.
         estimated_bytes: What was expected.
         measured_bytes: The most it took.
+        cache_type_bytes: Bytes of one number in its cache.
     """
 
     size_bytes: int
@@ -30,12 +31,14 @@ class Measured:
     gpu_layers: int | None
     estimated_bytes: int
     measured_bytes: int
+    cache_type_bytes: float = 2.0
 
     @classmethod
     def of(cls, size_bytes: int, setup: Setup, estimated: int, measured: int) -> "Measured":
         """Return what a load took that was made like *setup*."""
         layers = setup.gpu_layers
-        return cls(size_bytes, setup.context_length, setup.parallel, layers, estimated, measured)
+        each = setup.context_length, setup.parallel, layers
+        return cls(size_bytes, *each, estimated, measured, setup.cache_type_bytes)
 
     def is_like(self, other: "Measured") -> bool:
         """Whether both are loads of the same kind."""
@@ -79,5 +82,7 @@ def from_data(data: object) -> tuple[Measured, ...]:
 def _is_whole(row: object) -> bool:
     if not isinstance(row, dict) or row.keys() != {*Measured.__annotations__}:
         return False
-    numbers = [value for name, value in row.items() if name != "gpu_layers" or value is not None]
-    return all(type(value) is int and value >= 0 for value in numbers)
+    numbers = {name: it for name, it in row.items() if name != "gpu_layers" or it is not None}
+    cached = numbers.pop("cache_type_bytes")
+    whole = all(type(value) is int and value >= 0 for value in numbers.values())
+    return whole and type(cached) is float and cached > 0

@@ -1,22 +1,25 @@
 """HTTP as a client: the only place that imports httpx.
 
-httpx speaks through aiohttp, whose connection pool and parser are many times faster than its own.
+httpx makes the addresses. All else is aiohttp's, whose connection pool and parser are many times
+faster; a request and a response of httpx made for each answer would cost a tenth of its CPU time.
 No redirect is followed, so a key goes nowhere but to the server it is for, and no proxy is taken
 from the environment. Whatever goes wrong comes out as a `BackendError`.
 """
 
 import asyncio
+import os
 import ssl
 import sys
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, closing
+from collections.abc import AsyncIterable, Awaitable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Self, cast
+from socket import gaierror
+from typing import Any, Self
 
 import aiohttp
 import orjson
-from attrs import define, frozen
+from attrs import define, field, frozen
+from yarl import URL
 
 from orac_core import Alarm, BackendError, BackendUnavailable, InvalidRequest
 
@@ -25,14 +28,12 @@ from orac_core import Alarm, BackendError, BackendUnavailable, InvalidRequest
 sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
 
 import httpx  # noqa: E402
-import httpx_aiohttp  # noqa: E402
 
 _ALWAYS = {"accept-encoding": "identity", "user-agent": "orac"}
-_ENCODING = "ascii"  # else it is found out, header by header, for each request
-_NONE = httpx.Headers(encoding=_ENCODING)
-_JSON = httpx.Headers({"content-type": "application/json"}, _ENCODING)
+_JSON = {"content-type": "application/json"}
 _BYTES = "application/octet-stream"
 _MAX_CONNECTIONS = 1024
+_READ_BYTES = 16 << 10
 
 
 @frozen
@@ -56,11 +57,13 @@ class Reply:
         status: HTTP status.
         body: At most as many bytes as were allowed.
         server: Who sent it, for messages.
+        headers: What else it said.
     """
 
     status: int
     body: bytes
     server: str
+    headers: Mapping[str, str] = field(factory=dict)
 
     def json(self) -> Any:
         """Return the body as JSON.
@@ -77,34 +80,53 @@ class Reply:
             ) from error
 
 
-@frozen(eq=False)
+@define(eq=False)
 class Stream:
-    """An answer of a server that is still arriving."""
+    """An answer that arrives while this is entered: its body, cut wherever the network cut it.
 
-    status: int
+    No generator, here and for its reads: these would be made, noted and closed for each answer.
+    Entering and each read raise `BackendUnavailable` when the server can not be reached, the
+    connection breaks, or nothing comes for too long.
+
+    Attributes:
+        server: Who sends it, for messages.
+        idle_s: Longest silence of the server from now on; may be changed between two reads.
+        status: HTTP status, once it is entered.
+    """
+
     server: str
-    _response: httpx.Response
-    _idle_s: float
+    _asked: Awaitable[aiohttp.ClientResponse]
+    _patience_s: float
+    idle_s: float
+    status: int = field(default=0, init=False)
+    _response: aiohttp.ClientResponse = field(init=False)
+    _alarm: Alarm = field(factory=Alarm, init=False)
 
-    async def reads(self) -> AsyncGenerator[bytes, None]:
-        """Yield the body as it arrives, cut wherever the network cut it.
+    async def __aenter__(self) -> Self:
+        with _Translating(self.server, self._patience_s):
+            self._response = await self._asked
+        self.status = self._response.status
+        return self
 
-        Raises:
-            BackendUnavailable: when the connection breaks, or nothing comes for too long.
-        """
-        stream = cast("httpx.AsyncByteStream", self._response.stream)
-        reads = cast("AsyncGenerator[bytes, None]", aiter(stream))
-        with _Translating(self.server, self._idle_s), closing(Alarm()) as alarm:
-            async with aclosing(reads):
-                while True:
-                    try:
-                        with alarm.within(self._idle_s):
-                            read = await anext(reads)
-                    except StopAsyncIteration:
-                        return
-                    except TimeoutError as error:
-                        raise _silent(self.server, self._idle_s) from error
-                    yield read
+    async def __aexit__(self, *error: object) -> None:
+        self._alarm.close()
+        with _Translating(self.server):
+            self._response.release()
+            await self._response.wait_for_close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with _Translating(self.server, self.idle_s), self._alarm.within(self.idle_s):
+            read = await self._response.content.read(_READ_BYTES)
+        if not read:
+            raise StopAsyncIteration
+        return read
+
+    def header(self, name: str) -> str:
+        """Return a header of the answer; empty where there is none."""
+        return self._response.headers.get(name, "")
 
     async def whole(self, limit: int = 1 << 20) -> Reply:
         """Read the rest.
@@ -113,12 +135,11 @@ class Stream:
             BackendError: when it is longer than *limit* bytes.
         """
         body = bytearray()
-        async with aclosing(self.reads()) as reads:
-            async for read in reads:
-                body += read
-                if len(body) > limit:
-                    raise BackendError(f"{self.server} answered with more than {limit} bytes")
-        return Reply(self.status, bytes(body), self.server)
+        async for read in self:
+            body += read
+            if len(body) > limit:
+                raise BackendError(f"{self.server} answered with more than {limit} bytes")
+        return Reply(self.status, bytes(body), self.server, self._response.headers)
 
 
 @define(eq=False)
@@ -131,7 +152,7 @@ class HttpClient:
 
     server: str
     _base: httpx.URL
-    _transport: httpx.AsyncBaseTransport
+    _session: aiohttp.ClientSession
     _connect_s: float
 
     @classmethod
@@ -144,6 +165,8 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         keep_alive: bool = True,
         connect_s: float = 5.0,
+        ca_file: Path | None = None,
+        proxy: str | None = None,
     ) -> Self:
         """Make a client; nothing is connected yet. Must be called with an event loop running.
 
@@ -154,13 +177,21 @@ class HttpClient:
             headers: Sent with each request: a key.
             keep_alive: Whether connections are used again.
             connect_s: Longest time to make a connection, or to wait for a free one.
+            ca_file: Certificates to trust for https, instead of those of the system.
+            proxy: Address of a proxy to go through; none is taken from the environment.
+
+        Raises:
+            OSError: when there are no certificates in *ca_file*.
         """
-        unused = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # spares httpx reading certificates
-        transport = httpx_aiohttp.AiohttpTransport(
-            client=_session(socket, _ALWAYS | dict(headers or {}), keep_alive=keep_alive),
-            verify=unused,
+        trusted = None if ca_file is None else ssl.create_default_context(cafile=ca_file)
+        session = aiohttp.ClientSession(
+            connector=_connector(socket, trusted, keep_alive=keep_alive),
+            headers=_ALWAYS | dict(headers or {}),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            proxy=proxy,
         )
-        return cls(server, httpx.URL(base_url.rstrip("/") + "/"), transport, connect_s)
+        return cls(server, httpx.URL(base_url.rstrip("/") + "/"), session, connect_s)
 
     @property
     def url(self) -> str:
@@ -169,7 +200,7 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._transport.aclose()
+        await self._session.close()
 
     async def request(
         self,
@@ -195,8 +226,7 @@ class HttpClient:
         except TimeoutError as error:
             raise _silent(self.server, timeout_s) from error
 
-    @asynccontextmanager
-    async def stream(  # noqa: PLR0913 - named in every call but the first two
+    def stream(  # noqa: PLR0913 - named in every call but the first two
         self,
         method: str,
         path: str,
@@ -205,8 +235,10 @@ class HttpClient:
         upload: Upload | None = None,
         idle_s: float,
         first_s: float | None = None,
-    ) -> AsyncIterator[Stream]:
-        """Ask, and let the answer arrive; leaving closes the connection if it has not ended.
+    ) -> Stream:
+        """Return an answer, to be entered by ``async with``: only then is it asked for.
+
+        Leaving it before its end closes the connection.
 
         Args:
             method: HTTP method.
@@ -217,73 +249,52 @@ class HttpClient:
             first_s: Longest silence until its answer begins, when that may be longer.
 
         Raises:
-            BackendUnavailable: when the server can not be reached or is silent for too long.
             InvalidRequest: when *json* can not be written as JSON.
         """
         patience_s = max(idle_s, first_s or 0.0)
-        request = self._request(method, path, json, upload, patience_s)
-        with _Translating(self.server, patience_s):
-            response = await self._transport.handle_async_request(request)
-        try:
-            yield Stream(response.status_code, self.server, response, idle_s)
-        finally:
-            with _Translating(self.server):
-                await response.aclose()
-
-    def _request(
-        self, method: str, path: str, json: object, upload: Upload | None, read_s: float
-    ) -> httpx.Request:
-        headers = _NONE
-        body: httpx.AsyncByteStream = httpx.ByteStream(b"")
-        if upload is not None:
-            told = {"content-type": _BYTES, "content-length": str(upload.length)}
-            headers = httpx.Headers(told, _ENCODING)
-            body = _Body(upload.pieces)
-        elif json is not None:
-            headers, body = _JSON, httpx.ByteStream(_encoded(json))
-        limits = {"connect": self._connect_s, "pool": self._connect_s, "read": read_s}
-        request = httpx.Request(
+        headers, body = _said(json, upload)
+        asked = self._session.request(
             method,
             _joined(self._base, path),
             headers=headers,
-            stream=body,
-            extensions={"timeout": limits},
+            data=body,
+            allow_redirects=False,
+            timeout=_limits(self._connect_s, patience_s),
         )
-        request.headers.encoding = _ENCODING
-        if upload is None:
-            request.read()
-        return request
+        return Stream(self.server, asked, patience_s, idle_s)
 
 
-@frozen(eq=False)
-class _Body(httpx.AsyncByteStream):
-    """A body that is sent as it is read."""
-
-    pieces: AsyncIterable[bytes]
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for piece in self.pieces:
-            yield piece
+def _said(
+    json: object, upload: Upload | None
+) -> tuple[Mapping[str, str] | None, bytes | AsyncIterable[bytes] | None]:
+    """Return the headers and the body of a request."""
+    if upload is not None:
+        told = {"content-type": _BYTES, "content-length": str(upload.length)}
+        return told, upload.pieces
+    return (None, None) if json is None else (_JSON, _encoded(json))
 
 
 @lru_cache(maxsize=64)
-def _joined(base: httpx.URL, path: str) -> httpx.URL:
+def _limits(connect_s: float, read_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(connect=connect_s, sock_connect=connect_s, sock_read=read_s)
+
+
+@lru_cache(maxsize=64)
+def _joined(base: httpx.URL, path: str) -> URL:
     """Return an address; the same few are asked for again and again, and making one is dear."""
-    return base.join(path.removeprefix("/"))
+    return URL(str(base.join(path.removeprefix("/"))))
 
 
-def _session(
-    socket: Path | None, headers: Mapping[str, str], *, keep_alive: bool
-) -> aiohttp.ClientSession:
-    connector: aiohttp.BaseConnector
+def _connector(
+    socket: Path | None, trusted: ssl.SSLContext | None, *, keep_alive: bool
+) -> aiohttp.BaseConnector:
     if socket is not None:
-        connector = aiohttp.UnixConnector(
+        return aiohttp.UnixConnector(
             str(socket), force_close=not keep_alive, limit=_MAX_CONNECTIONS
         )
-    else:
-        connector = aiohttp.TCPConnector(force_close=not keep_alive, limit=_MAX_CONNECTIONS)
-    jar = aiohttp.DummyCookieJar()
-    return aiohttp.ClientSession(connector=connector, headers=headers, cookie_jar=jar)
+    return aiohttp.TCPConnector(
+        force_close=not keep_alive, limit=_MAX_CONNECTIONS, ssl=trusted or True
+    )
 
 
 def _encoded(json: object) -> bytes:
@@ -304,18 +315,32 @@ class _Translating:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, httpx.ReadTimeout):
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            raise _broken(self.server, error) from error
+        if isinstance(error, TimeoutError):
             raise _silent(self.server, self.idle_s) from error
-        if isinstance(error, httpx.HTTPError | aiohttp.ClientError):
+        if isinstance(error, aiohttp.ClientError):
             raise _broken(self.server, error) from error
 
 
 def _broken(server: str, error: Exception) -> BackendUnavailable:
-    # The transport gives a refused connection out as a timeout; its cause knows better.
-    if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-        return BackendUnavailable(f"cannot connect to {server}: {error}; is it running?")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return BackendUnavailable(
+            f"the certificate of {server} is not to be trusted: {error.certificate_error}; "
+            "name the file of those who signed it in `ca_file`"
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return BackendUnavailable(f"cannot connect to {server}: {_refusal(error)}; is it running?")
     told = str(error) or type(error).__name__
     return BackendUnavailable(f"the connection to {server} broke: {told}")
+
+
+def _refusal(error: aiohttp.ClientConnectorError) -> str:
+    """Return why there is no connection, without the addresses that were tried."""
+    cause = error.os_error
+    if isinstance(cause, gaierror):
+        return f"its name is not known ({cause.strerror})"
+    return os.strerror(cause.errno) if cause.errno else str(error)
 
 
 def _silent(server: str, idle_s: float | None) -> BackendUnavailable:

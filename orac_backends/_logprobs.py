@@ -6,6 +6,23 @@ from typing import Any
 from orac_core import Candidate, Token
 
 
+def of_choice(told: Mapping[str, Any]) -> list[Token]:
+    """Return the tokens of a choice's ``logprobs``; of a completion OpenAI tells them as lists.
+
+    Raises:
+        TypeError, ValueError, LookupError: when they are not as these engines tell them.
+    """
+    if "token_logprobs" not in told:
+        return tokens(told["content"] or ())
+    texts, chances = told["tokens"], told["token_logprobs"]
+    tops = told.get("top_logprobs") or [None] * len(texts)
+    return [
+        Token(str(text), _chance(chance), top=_candidates(top))
+        for text, chance, top in zip(texts, chances, tops, strict=True)
+        if text
+    ]
+
+
 def tokens(told: Iterable[Mapping[str, Any]]) -> list[Token]:
     """Return the tokens; those that are held back, as more of a letter is to come, say nothing.
 
@@ -24,10 +41,19 @@ def _token(told: Mapping[str, Any]) -> Token:
     raw = told.get("bytes")
     return Token(
         str(told["token"]),
-        min(0.0, float(told["logprob"])),
+        _chance(told["logprob"]),
         None if raw is None else bytes(raw),
         tuple(
-            Candidate(str(it["token"]), min(0.0, float(it["logprob"])))
+            Candidate(str(it["token"]), _chance(it["logprob"]))
             for it in told.get("top_logprobs") or ()
         ),
     )
+
+
+def _candidates(told: Mapping[str, Any] | None) -> tuple[Candidate, ...]:
+    found = [Candidate(text, _chance(chance)) for text, chance in (told or {}).items()]
+    return tuple(sorted(found, key=lambda it: -it.logprob))
+
+
+def _chance(logprob: Any) -> float:
+    return min(0.0, float(logprob))

@@ -14,7 +14,7 @@ __all__ = ["LlamaCppSettings", "backend_kinds"]
 @hookimpl
 def backend_kinds() -> tuple[BackendKind, ...]:
     """Offer the kind ``llamacpp``."""
-    return (BackendKind("llamacpp", LlamaCppSettings, _open, _engine_version),)
+    return (BackendKind("llamacpp", LlamaCppSettings, _open, _engine_version, adapters=True),)
 
 
 @asynccontextmanager

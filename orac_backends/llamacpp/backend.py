@@ -1,16 +1,13 @@
 """The backend of kind ``llamacpp``: one worker process for each model that is loaded."""
 
-import asyncio
-from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
-from attrs import define, evolve, field
+from attrs import Factory, define, evolve, field
 
 from orac_core import (
-    BackendError,
-    BackendUnavailable,
     Chunk,
     Embeddings,
     EmbedRequest,
@@ -23,15 +20,18 @@ from orac_core import (
     ModelFile,
     ModelInfo,
     ModelNotFound,
-    ModelState,
     OracError,
+    PullProgress,
+    PullRequest,
     hookimpl,
 )
 
 from .._contents import validated
-from .cores import free_cores
+from .._cores import free_cores
+from .._fetching import Fetching
+from .._folder import socket_folder
+from .._workers import Workers
 from .embedding import embeddings
-from .folder import socket_folder
 from .launch import EmbeddedEngine, Engine, ServerBinary
 from .listing import listed
 from .plan import Plan, plan, usual
@@ -55,11 +55,9 @@ class LlamaCppBackend:
     host: Host
     engine: Engine
     folder: Path
-    _workers: dict[str, Worker] = field(factory=dict, init=False)
-    _turns: defaultdict[str, asyncio.Lock] = field(
-        factory=lambda: defaultdict(asyncio.Lock), init=False
+    _workers: Workers[Worker] = field(
+        default=Factory(lambda self: Workers(self.folder), takes_self=True), init=False
     )
-    _started: int = field(default=0, init=False)
 
     @hookimpl
     async def models(self) -> list[ModelInfo]:
@@ -81,8 +79,8 @@ class LlamaCppBackend:
         """
         file = await self._found(request.model)
         wanted = plan(file, request, self.settings, free_cores())
-        async with self._turns[file.id]:
-            if self._is_ready(file.id):
+        async with self._workers.turn(file.id):
+            if self._workers.is_ready(file.id):
                 return
             async with aclosing(self._loaded(file, wanted)) as stages:
                 async for progress in stages:
@@ -95,11 +93,7 @@ class LlamaCppBackend:
         Raises:
             BackendError: when it does not die.
         """
-        worker = self._workers.get(model)
-        if worker is None:
-            return
-        await worker.stop()
-        self._forget(worker)
+        await self._workers.stop(model)
 
     @hookimpl
     async def generate(self, request: GenerateRequest) -> AsyncGenerator[Chunk, None]:
@@ -110,7 +104,7 @@ class LlamaCppBackend:
             BackendUnavailable: when the model is not loaded, or its worker dies.
             BackendError: when the engine fails.
         """
-        worker = self._worker(request.model)
+        worker = self._workers[request.model]
         if worker.only_embeds:
             raise _only_embeds(request.model)
         async with aclosing(worker.answer(request)) as chunks:
@@ -126,7 +120,20 @@ class LlamaCppBackend:
             BackendUnavailable: when the model is not loaded, or its worker dies.
             BackendError: when the engine fails.
         """
-        return await embeddings(self._worker(request.model), request)
+        return await embeddings(self._workers[request.model], request)
+
+    @hookimpl
+    async def pull(self, request: PullRequest) -> AsyncGenerator[PullProgress, None]:
+        """Fetch the file of a model from where the manifest says.
+
+        Raises:
+            InvalidRequest: when it names no source, or one that makes no sense.
+            ModelFileInvalid: when the file is not what it should be.
+            BackendError: when it can not be fetched.
+        """
+        async with aclosing(Fetching(self.host).pull(request)) as stages:
+            async for progress in stages:
+                yield progress
 
     @hookimpl
     async def health(self) -> InstanceHealth:
@@ -140,16 +147,7 @@ class LlamaCppBackend:
 
     async def close(self) -> None:
         """Kill every worker."""
-        for worker in tuple(self._workers.values()):
-            with suppress(BackendError):
-                await worker.stop()
-        self._workers.clear()
-
-    def _worker(self, model: str) -> Worker:
-        worker = self._workers.get(model)
-        if worker is None:
-            raise BackendUnavailable(f"{model} is not loaded; load it first")
-        return worker
+        await self._workers.close()
 
     def _details(self) -> dict[str, object]:
         """Return what only this backend knows; of a GPU the worker that was started last tells."""
@@ -170,36 +168,14 @@ class LlamaCppBackend:
         return file
 
     async def _loaded(self, file: ModelFile, wanted: Plan) -> AsyncGenerator[LoadProgress, None]:
-        worker = await self._new_worker(wanted)
-        try:
-            for step in (validated(self.host.files, file), worker.start()):
-                async with aclosing(step) as stages:
-                    async for progress in stages:
-                        yield progress
-        except OracError as error:
-            await worker.stop()
-            worker.fail(str(error))
-            raise
-        except BaseException:  # closed or cancelled: nothing of it may stay
-            self._forget(worker)
-            await worker.stop()
-            raise
+        worker = await self._workers.new(file.id, partial(self._worker, wanted))
+        steps = validated(self.host.files, file), worker.start()
+        async with aclosing(self._workers.loaded(worker, *steps)) as stages:
+            async for progress in stages:
+                yield progress
 
-    async def _new_worker(self, wanted: Plan) -> Worker:
-        await self.unload(wanted.file.id)
-        self._started += 1
-        socket = self.folder / f"{self._started}.sock"
-        worker = Worker(wanted, self.engine, socket, self.settings.idle_timeout_s)
-        self._workers[wanted.file.id] = worker
-        return worker
-
-    def _forget(self, worker: Worker) -> None:
-        if self._workers.get(worker.file.id) is worker:
-            del self._workers[worker.file.id]
-
-    def _is_ready(self, model: str) -> bool:
-        worker = self._workers.get(model)
-        return worker is not None and worker.state is ModelState.READY
+    def _worker(self, wanted: Plan, socket: Path) -> Worker:
+        return Worker(socket, wanted, self.engine, self.settings.idle_timeout_s)
 
 
 @asynccontextmanager

@@ -5,26 +5,27 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from orac_core import BackendError, BackendUnavailable
+from orac_core import Adapter, BackendError, BackendUnavailable
 
+from .._launch import ANY_HOST, Launch
 from .._process import ChildProcess, child_environment, tethered
 from .plan import Plan
 from .vectors import Vectors
 
 _WORKER = Path(__file__).with_name("worker.py")
-_ANY_HOST = "http://llama.cpp"
 _LOOPBACK = "127.0.0.1"
 _PROBE_S = 20.0
 _HELP_LINES = 5000
 _FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z0-9-]*")
+_PAIRED = "--lora-scaled FNAME:SCALE"
 _BUILD = re.compile(r"version:\s*(.+)")
 
 # An engine that aborts would call a debugger on itself, which takes seconds and hides the reason.
@@ -46,27 +47,6 @@ _OPTIONAL_FLAGS = (
     ("--batch-size", "512"),
     ("--jinja",),
 )
-
-
-@frozen
-class Launch:
-    """How to start one server, and where it will listen.
-
-    Attributes:
-        argv: Command, without the key, as others can read it.
-        environment: Environment of the process.
-        base_url: Where it listens, unless ``socket`` says so.
-        socket: Unix socket that it listens on.
-        stdin: What it gets on its standard input.
-        grace_s: Time it gets to end by itself before it is killed.
-    """
-
-    argv: tuple[str, ...]
-    environment: Mapping[str, str]
-    base_url: str = _ANY_HOST
-    socket: Path | None = None
-    stdin: bytes = b""
-    grace_s: float = 0.0
 
 
 class Engine(Protocol):
@@ -120,9 +100,11 @@ class EmbeddedEngine:
             "parallel": plan.parallel,
             "gpu_layers": plan.gpu_layers,
             "threads": plan.threads,
+            "cache_type": plan.cache_type,
             "parent": os.getpid(),
             "pooling": plan.vectors.pooling if plan.vectors else None,
             "batch": plan.vectors.batch if plan.vectors else None,
+            "adapters": [[it.path, it.scale] for it in plan.adapters],
         }
         return Launch(
             argv=(sys.executable, "-P", str(_WORKER)),
@@ -164,7 +146,7 @@ class ServerBinary:
         return Launch(
             argv=tethered((str(self.path), *_arguments(plan, host, port, flags))),
             environment=child_environment() | _QUIET | {"LLAMA_API_KEY": key},
-            base_url=_ANY_HOST if knows_sockets else f"http://{_LOOPBACK}:{port}",
+            base_url=ANY_HOST if knows_sockets else f"http://{_LOOPBACK}:{port}",
             socket=at if knows_sockets else None,
             grace_s=2.0,
         )
@@ -179,7 +161,7 @@ class ServerBinary:
             self._seen = (
                 identity,
                 f"llama-server {build[1].strip() if build else 'of unknown version'}",
-                frozenset(_FLAG.findall(told)),
+                frozenset(_FLAG.findall(told)) | {it for it in (_PAIRED,) if it in told},
                 "unix socket" in told.lower(),
             )
         return self._seen
@@ -241,8 +223,43 @@ def _arguments(plan: Plan, host: str, port: int, flags: frozenset[str]) -> tuple
         fixed["--n-gpu-layers"] = str(plan.gpu_layers)
     optional = tuple(part for wish in _OPTIONAL_FLAGS if wish[0] in flags for part in wish)
     # The last word counts: a batch that vectors need comes after the usual one.
-    asked = (*(part for pair in fixed.items() for part in pair), *optional)
+    named = (part for pair in fixed.items() for part in pair)
+    more = (*_for_cache(plan, flags), *_for_adapters(plan.adapters, flags))
+    asked = (*named, *optional, *more)
     return asked if plan.vectors is None else (*asked, *_for_vectors(plan.vectors, flags))
+
+
+def _for_adapters(adapters: Sequence[Adapter], flags: frozenset[str]) -> tuple[str, ...]:
+    """Return the words that put adapters on the model.
+
+    Newer servers read ``--lora-scaled FILE:SCALE,…``, older ones ``--lora-scaled FILE SCALE``.
+    """
+    if not adapters:
+        return ()
+    if (flag := "--lora-scaled") not in flags:
+        raise BackendUnavailable(
+            f"this server_binary puts no adapters on models: it does not know {flag}; update it, "
+            "or take the engine that comes with ORAC",
+        )
+    if _PAIRED not in flags:
+        return tuple(word for it in adapters for word in (flag, it.path, repr(it.scale)))
+    if odd := [it.path for it in adapters if "," in it.path or ":" in it.path]:
+        raise BackendUnavailable(
+            f"llama-server can not be told of {odd[0]}: it takes commas and colons for its own; "
+            "rename the adapter",
+        )
+    return flag, ",".join(f"{it.path}:{it.scale!r}" for it in adapters)
+
+
+def _for_cache(plan: Plan, flags: frozenset[str]) -> tuple[str, ...]:
+    if plan.cache_type == "f16":
+        return ()
+    if "--cache-type-k" not in flags or "--cache-type-v" not in flags:
+        raise BackendUnavailable(
+            "this server_binary keeps its cache in f16 only: it does not know --cache-type-k; "
+            "update it, or take cache_type out of the manifest",
+        )
+    return "--cache-type-k", plan.cache_type, "--cache-type-v", plan.cache_type
 
 
 def _for_vectors(wanted: Vectors, flags: frozenset[str]) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ _FILE_FAULTS = (
         r"(?:gguf|llama-(?:arch|hparams|model|model-loader|vocab))\.cpp:\d+: (GGML_ASSERT.+)"
     ),
 )
+_CACHE_TYPE = re.compile(r"cache type \S+ .*does not divide|cache quantization requires")
 _IGNORED_FORMAT = re.compile(r"llg error: (?:at \S+: )?(.+)")
 _LISTENING = re.compile(r"couldn't bind|failed to bind", re.IGNORECASE)
 
@@ -47,6 +48,11 @@ def failed_start(model: str, path: Path, lines: tuple[str, ...], ended: str) -> 
         for line in lines:
             if found := fault.search(line):
                 return ModelFileInvalid(path, f"llama.cpp cannot load it: {found[1]}")
+    if line := _first(_CACHE_TYPE, lines):
+        return BackendError(
+            f"llama.cpp can not keep the context of {model} in so few bits ({line}); set "
+            '`cache_type = "f16"` in the table of this backend, or give the model one of its own',
+        )
     if line := _first(_LISTENING, lines):
         return BackendError(f"llama.cpp could not listen ({line}); load the model again")
     return BackendError(f"llama.cpp could not start with {model}: {ended}; {told(lines)}")

@@ -2,14 +2,15 @@
 
 from attrs import frozen
 
-from orac_core import LoadedInfo, LoadRequest, ModelFile
+from orac_core import Adapter, LoadedInfo, LoadRequest, ModelFile
 
 from .._request import check_load
-from .settings import LlamaCppSettings
+from .settings import CacheType, LlamaCppSettings
 from .vectors import Vectors, vectors
 
 _DEFAULT_CONTEXT = 4096
 _DEFAULT_TEXT = 512  # its batch is as long, and takes memory with every token of the vocabulary
+_CACHE_BYTES: dict[CacheType, float] = {"f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
 _START_BYTES_PER_S = 25 << 20
 
 
@@ -25,6 +26,8 @@ class Plan:
         threads: Threads that compute.
         start_timeout_s: Time it has to start.
         vectors: How it makes vectors; None when it makes none.
+        adapters: LoRA adapters to put on it.
+        cache_type: How numbers are kept in the cache.
     """
 
     file: ModelFile
@@ -34,6 +37,8 @@ class Plan:
     threads: int
     start_timeout_s: float
     vectors: Vectors | None = None
+    adapters: tuple[Adapter, ...] = ()
+    cache_type: CacheType = "f16"
 
     @property
     def total_context(self) -> int:
@@ -54,6 +59,7 @@ def usual(file: ModelFile, settings: LlamaCppSettings, gpu_layers: int | None) -
         context_length=_context_length(file, settings.context_length),
         gpu_layers=gpu_layers if chosen is None else chosen,
         parallel=settings.parallel,
+        cache_type_bytes=_CACHE_BYTES[settings.cache_type],
     )
 
 
@@ -84,4 +90,6 @@ def plan(
         # The slowest storage ORAC is made for, an SD card, and twice that for the work.
         start_timeout_s=settings.start_timeout_s + file.size_bytes / _START_BYTES_PER_S,
         vectors=vectors(file, context, parallel, settings),
+        adapters=request.adapters or (),
+        cache_type=settings.cache_type,
     )

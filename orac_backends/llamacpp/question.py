@@ -6,11 +6,12 @@ The chat template is the engine's business: it runs inside the worker, never in 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orac_core import GenerateRequest, InvalidRequest, Message
+from orac_core import GenerateRequest, InvalidRequest
 
+from .._chat import of_schema, of_text_schema, probabilities, tools, turns
 from .._options import checked_fields
 from .._request import check, empty_prompt
-from .._tools import callable_tools, functions, must_call, speaks_of_tools
+from .._tools import speaks_of_tools
 
 # A JSON object (RFC 8259) in the engine's notation, with little white space: small models get lost
 # in it. The engine's own JSON mode fails when an answer is cut inside of a letter.
@@ -24,8 +25,6 @@ string ::= "\"" ([^"\\\x00-\x1F] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4}))* "\"
 number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [-+]? [0-9]+)? space
 space ::= " "?
 """
-# The compiler for schemas of raw text has an option of its own against white space without end.
-_COMPACT = {"x-guidance": {"whitespace_flexible": False}}
 
 _ALWAYS = {
     "stream": True,
@@ -65,46 +64,13 @@ def question(
         raise empty_prompt()
     told = {} if request.top_logprobs is None else {"logprobs": max(1, request.top_logprobs)}
     return "/v1/completions", body | {"prompt": prompt} | told | _format(
-        request.format, _raw_format
+        request.format, of_text_schema
     )
 
 
 def _chat(request: GenerateRequest) -> dict[str, Any]:
-    told = {"messages": [_turn(message) for message in request.messages]}
-    return told | _tools(request) | _probabilities(request) | _format(request.format, _chat_format)
-
-
-def _turn(message: Message) -> dict[str, Any]:
-    turn: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_call_id is not None:
-        turn["tool_call_id"] = message.tool_call_id
-    if message.tool_calls:
-        turn["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-            }
-            for call in message.tool_calls
-        ]
-    return turn
-
-
-def _tools(request: GenerateRequest) -> dict[str, Any]:
-    tools = callable_tools(request)
-    if not tools or request.toolbox is None:
-        return {}
-    choice = "required" if must_call(request) else "auto"
-    fields = {"tools": functions(tools), "tool_choice": choice}
-    parallel = request.toolbox.parallel
-    return fields if parallel is None else fields | {"parallel_tool_calls": parallel}
-
-
-def _probabilities(request: GenerateRequest) -> dict[str, Any]:
-    """The engine tells nothing at all of a token when none of the likeliest is asked for."""
-    if request.top_logprobs is None:
-        return {}
-    return {"logprobs": True, "top_logprobs": max(1, request.top_logprobs)}
+    told = {"messages": turns(request.messages)}
+    return told | tools(request) | probabilities(request) | _format(request.format, of_schema)
 
 
 def _knows_no_tools(model: str) -> InvalidRequest:
@@ -115,19 +81,7 @@ def _knows_no_tools(model: str) -> InvalidRequest:
     )
 
 
-def _chat_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    named = {"name": "answer", "schema": schema, "strict": True}
-    return {"response_format": {"type": "json_schema", "json_schema": named}}
-
-
-def _raw_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The path for raw text takes a schema under a name of its own, and ignores OpenAI's."""
-    return {"json_schema": dict(schema) | _COMPACT}
-
-
-def _format(
-    wanted: Any, of_schema: Callable[[Mapping[str, Any]], dict[str, Any]]
-) -> dict[str, Any]:
+def _format(wanted: Any, held_to: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
     if wanted is None:
         return {}
-    return {"grammar": _ANY_OBJECT} if wanted == "json" else of_schema(wanted)
+    return {"grammar": _ANY_OBJECT} if wanted == "json" else held_to(wanted)

@@ -4,8 +4,8 @@ A program of its own that imports nothing of ORAC, so that its memory is the mod
 line of JSON from its standard input, serves, and ends when that input ends: when ORAC dies.
 
 The line has ``model``, ``socket``, ``api_key``, ``total_context``, ``parallel``, ``gpu_layers``,
-``threads``, ``parent``, and ``pooling`` and ``batch``, null where no vectors are made. The key
-comes this way because others can read a command line.
+``threads``, ``parent``, ``adapters``, each a path and a scale, and ``pooling`` and ``batch``, null
+where no vectors are made. The key comes this way because others can read a command line.
 """
 
 import ctypes
@@ -59,7 +59,10 @@ def _serve(wishes: dict[str, Any]) -> None:
         _say("worker: no GPU, offloaded 0 layers to GPU")
     params = xllamacpp.CommonParams()
     _set_model(params, wishes, has_gpu=has_gpu)
-    _set_memory(params)
+    _set_memory(params, wishes)
+    params.lora_adapters = [
+        xllamacpp.CommonAdapterLoraInfo(path, scale) for path, scale in wishes["adapters"]
+    ]
     if wishes["pooling"] is not None:
         _set_vectors(params, wishes)
     _set_access(params, wishes)
@@ -82,9 +85,11 @@ def _set_model(params: Any, wishes: dict[str, Any], *, has_gpu: bool) -> None:
     params.enable_reasoning = 0
 
 
-def _set_memory(params: Any) -> None:
+def _set_memory(params: Any, wishes: dict[str, Any]) -> None:
     import xllamacpp  # noqa: PLC0415 - see above
 
+    kept_as = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{wishes['cache_type'].upper()}")
+    params.cache_type_k = params.cache_type_v = kept_as
     params.cache_ram_mib = 0  # by default up to 8 GiB of old prompts are kept
     params.cache_idle_slots = False
     # Copies of what cannot be wound back, windows and states: by default up to 32 for each answer.

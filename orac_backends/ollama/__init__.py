@@ -13,7 +13,7 @@ __all__ = ["OllamaSettings", "backend_kinds"]
 @hookimpl
 def backend_kinds() -> tuple[BackendKind, ...]:
     """Offer the kind ``ollama``."""
-    return (BackendKind("ollama", OllamaSettings, _open),)
+    return (BackendKind("ollama", OllamaSettings, _open, adapters=True),)
 
 
 @asynccontextmanager

@@ -12,6 +12,8 @@ from attrs import frozen
 
 from orac_core import ConfigurationError
 
+from .._loopback import is_loopback
+
 PORT = 11434
 _PORTS = {"http": 80, "https": 443}
 _HIGHEST_PORT = 65535
@@ -48,12 +50,7 @@ class Address:
     @property
     def on_this_machine(self) -> bool:
         """Whether it is a loopback address."""
-        if self.host.lower() == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def find(url: str | None, environ: Mapping[str, str]) -> Address:

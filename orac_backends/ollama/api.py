@@ -89,6 +89,15 @@ class OllamaApi:
             async for line in lines:
                 yield line
 
+    async def dress(
+        self, model: str, base: str, adapters: Mapping[str, str]
+    ) -> AsyncGenerator[Json, None]:
+        """Make a model of another one and of adapters that were sent; yield how far it is."""
+        body = {"model": model, "from": base, "adapters": dict(adapters)}
+        async with aclosing(self._work("/api/create", body, _CREATE_S)) as lines:
+            async for line in lines:
+                yield line
+
     async def pull(self, model: str) -> AsyncGenerator[Json, None]:
         """Fetch a model from the registry; yield how far it is."""
         async with aclosing(self._work("/api/pull", {"model": model}, _PULL_S)) as lines:
@@ -130,10 +139,9 @@ class OllamaApi:
         ) as stream:
             if stream.status != _OK:
                 raise refusal(await stream.whole())
-            async with aclosing(stream.reads()) as reads:
-                async for read in reads:
-                    if lines := self._parsed(parser, read):
-                        yield lines
+            async for read in stream:
+                if lines := self._parsed(parser, read):
+                    yield lines
             if lines := self._parsed(parser, None):
                 yield lines
 

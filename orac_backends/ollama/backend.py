@@ -33,15 +33,16 @@ from orac_core import (
 from .._contents import validated
 from .._http import HttpClient
 from .._request import check_load
-from . import question, runners
+from . import dressing, question, runners
 from .address import Address, find
-from .answer import StreamedAnswer, pulled
+from .answer import StreamedAnswer
 from .api import OllamaApi
 from .embedding import embedded
 from .importing import Import
 from .listing import Inventory, listed, words
 from .machine import Recovery
 from .placement import held_bytes
+from .pulling import Pulling
 from .question import Loading
 from .replies import Installed, Running
 from .roster import Roster, Served
@@ -96,6 +97,7 @@ class OllamaBackend:
     async def load(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:
         """Hand the file over when Ollama lacks it, then load, and check that it is there."""
         check_load(request)
+        dressing.check(request.adapters or ())
         if request.parallel is not None:
             raise _no_parallel()
         found = await self._look()
@@ -108,6 +110,12 @@ class OllamaBackend:
             model = found.model(request.model)[0]
         if model is None:
             raise ModelNotFound(request.model)
+        if request.adapters:
+            async with aclosing(dressing.dressed(self.api, found, model, request.adapters)) as made:
+                async for progress in made:
+                    yield progress
+            found = await self._look()
+            model = dressing.found(found, model, request.adapters)
         yield LoadProgress("start", message="Ollama is loading it")
         await self._into_memory(request, found, model, file)
 
@@ -120,7 +128,7 @@ class OllamaBackend:
         if known is None or runner is None:
             return
         recovery = self._recovery(runner)
-        await self.api.unload(known.name)
+        await self.api.unload(found.in_memory(known).name)
         await self._until_gone(runner)
         self._roster.gone(runner.digest)
         if recovery is not None:
@@ -161,14 +169,13 @@ class OllamaBackend:
 
     @hookimpl
     async def pull(self, request: PullRequest) -> AsyncGenerator[PullProgress, None]:
-        """Fetch a model from Ollama's registry."""
+        """Fetch a model from Ollama's registry, or hand over the file that has its name."""
         self._require_running()
-        try:
-            async with aclosing(self.api.pull(request.model)) as lines:
-                async for line in lines:
-                    yield pulled(line)
-        except OracError as error:
-            raise _not_pulled(request.model, error) from error
+        offered = self.settings.import_files
+        work = Pulling(self.api, self.host, self._look, self._handed_over, takes_files=offered)
+        async with aclosing(work.run(request)) as steps:
+            async for step in steps:
+                yield step
 
     @hookimpl
     async def health(self) -> InstanceHealth:
@@ -264,6 +271,7 @@ class OllamaBackend:
             question.context_length(request.context_length, self.settings.context_length, trained),
             self.settings.gpu_layers if request.gpu_layers is None else request.gpu_layers,
             self.settings.keep_alive,
+            request.adapters or (),
         )
         path, body = question.load(loading, embeds=question.only_embeds(capabilities))
         patience = self.settings.load_timeout_s + (model.size_bytes or 0) / _LOAD_BYTES_PER_S
@@ -365,12 +373,6 @@ def _not_loaded(id_: str, error: BackendUnavailable) -> OracError:
     """Return what a refusal to load means: a model that is not found is gone."""
     if "not found" in str(error):
         return ModelNotFound(id_)
-    return error
-
-
-def _not_pulled(model: str, error: OracError) -> OracError:
-    if "does not exist" in str(error) or "not found" in str(error):
-        return ModelNotFound(model)
     return error
 
 

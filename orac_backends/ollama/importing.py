@@ -93,39 +93,11 @@ class Import:
     async def _upload(self) -> AsyncGenerator[LoadProgress, None]:
         before, total = 0, self.file.size_bytes
         for path, digest in self._digests.items():
-            size = path.stat().st_size
-            sending = Sending(path)
-            if await self.api.has_blob(digest):
-                sending.completed = size
-            else:
-                stages = followed(
-                    self._send(sending, digest, size),
-                    lambda at=before, it=sending: LoadProgress(  # type: ignore[misc]
-                        "upload", at + it.completed, total, "copying it into Ollama's store"
-                    ),
-                )
-                async with aclosing(stages):
-                    async for progress in stages:
-                        yield progress
+            async with aclosing(uploaded(self.api, path, digest, before, total)) as stages:
+                async for progress in stages:
+                    yield progress
             let_go(path)
-            before += size
-
-    async def _send(self, sending: Sending, digest: str, size: int) -> None:
-        try:
-            async with asyncio.timeout(_UPLOAD_IDLE_S) as patience:
-                sending.on_piece = partial(_be_patient, patience)
-                await self.api.upload(digest, Upload(sending, size), _UPLOAD_IDLE_S)
-        except TimeoutError as error:
-            raise BackendUnavailable(
-                f"{self.api.client.server} took nothing of {sending.path.name} for "
-                f"{_UPLOAD_IDLE_S:g} s; it may hang",
-            ) from error
-        except InvalidRequest as error:
-            if "digest mismatch" not in str(error):
-                raise
-            raise ModelFileInvalid(
-                sending.path, "it changed while it was being read; load it again when it is whole"
-            ) from error
+            before += path.stat().st_size
 
     async def _create(self) -> AsyncGenerator[LoadProgress, None]:
         count = len(self._digests)
@@ -136,9 +108,9 @@ class Import:
         try:
             async with aclosing(self.api.create(name_of(self.file), files)) as lines:
                 async for line in lines:
-                    yield _created(line)
+                    yield created(line)
         except (BackendError, InvalidRequest) as error:
-            if not _about_the_file(error):
+            if not about_the_file(error):
                 raise
             raise ModelFileInvalid(
                 self.file.path, f"Ollama can not use it, or is too old for it: {error}"
@@ -161,7 +133,60 @@ class Import:
                 )
 
 
-def _about_the_file(error: BackendError | InvalidRequest) -> bool:
+async def uploaded(
+    api: OllamaApi, path: Path, digest: str, before: int, total: int
+) -> AsyncGenerator[LoadProgress, None]:
+    """Send a file unless Ollama has it; *before* it so many bytes of a *total* were done.
+
+    Raises:
+        ModelFileInvalid: when the file changes meanwhile.
+        BackendUnavailable: when Ollama takes nothing of it.
+    """
+    if await api.has_blob(digest):
+        return
+    sending, size = Sending(path), size_of(path)
+    stages = followed(
+        _send(api, sending, digest, size),
+        lambda: LoadProgress(
+            "upload", before + sending.completed, total, "copying it into Ollama's store"
+        ),
+    )
+    async with aclosing(stages):
+        async for progress in stages:
+            yield progress
+
+
+async def _send(api: OllamaApi, sending: Sending, digest: str, size: int) -> None:
+    try:
+        async with asyncio.timeout(_UPLOAD_IDLE_S) as patience:
+            sending.on_piece = partial(_be_patient, patience)
+            await api.upload(digest, Upload(sending, size), _UPLOAD_IDLE_S)
+    except TimeoutError as error:
+        raise BackendUnavailable(
+            f"{api.client.server} took nothing of {sending.path.name} for "
+            f"{_UPLOAD_IDLE_S:g} s; it may hang",
+        ) from error
+    except InvalidRequest as error:
+        if "digest mismatch" not in str(error):
+            raise
+        raise ModelFileInvalid(
+            sending.path, "it changed while it was being read; load it again when it is whole"
+        ) from error
+
+
+def size_of(path: Path) -> int:
+    """Return the size of a file.
+
+    Raises:
+        ModelFileInvalid: when it is gone.
+    """
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise ModelFileInvalid(path, f"cannot be read: {error.strerror}") from error
+
+
+def about_the_file(error: BackendError | InvalidRequest) -> bool:
     """Whether a failure to create means that Ollama does not like the file."""
     if isinstance(error, InvalidRequest):
         return True
@@ -191,7 +216,8 @@ def _is_store(folder: Path) -> bool:
     return (folder / "blobs").is_dir()
 
 
-def _created(line: Json) -> LoadProgress:
+def created(line: Json) -> LoadProgress:
+    """Return a line of the answer to an order to create."""
     total, completed = line.get("total"), line.get("completed")
     return LoadProgress(
         "upload",

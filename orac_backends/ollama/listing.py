@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 from orac_core import LoadedInfo, ModelFile, ModelInfo, ModelState, Shape
 
 from .._described import described
-from .naming import name_of, same, short
+from .naming import is_dressed, name_of, same, short
 from .placement import shortfall
 from .question import Loading
 from .replies import Installed, Running, Shown
@@ -33,14 +33,25 @@ class Inventory:
         """Return what *id_* means: a file's id, or a name of Ollama's, in any letter case."""
         for file in self.files:
             if file.id == id_:
-                return self._installed(name_of(file)), file
-        return self._installed(id_), None
+                return self.named(name_of(file)), file
+        return self.named(id_), None
 
     def runner(self, model: Installed | None) -> Running | None:
-        """Return the runner of a model; names with one digest share it."""
+        """Return the runner of a model, whatever it wears; names with one digest share it."""
         if model is None:
             return None
-        return next((each for each in self.running if each.digest == model.digest), None)
+        digest = self.in_memory(model).digest
+        return next((each for each in self.running if each.digest == digest), None)
+
+    def in_memory(self, model: Installed) -> Installed:
+        """Return the model with the adapters that it has on while it runs, else as it is."""
+        running = {each.digest for each in self.running}
+        dressed = (it for it in self.installed if is_dressed(it.name, model.digest))
+        return next((it for it in dressed if it.digest in running), model)
+
+    def named(self, name: str) -> Installed | None:
+        """Return the model that Ollama has under that name."""
+        return next((each for each in self.installed if same(each.name, name)), None)
 
     def capabilities(self, model: Installed) -> tuple[str, ...]:
         """Return what a model can do, in Ollama's words."""
@@ -63,9 +74,6 @@ class Inventory:
         known = self.shown.get(model.digest)
         return known.shape(model.size_bytes) if known else None
 
-    def _installed(self, name: str) -> Installed | None:
-        return next((each for each in self.installed if same(each.name, name)), None)
-
 
 def listed(
     found: Inventory, loadings: Mapping[str, Loading], *, expect_gpu: bool
@@ -78,7 +86,8 @@ def listed(
         expect_gpu: Whether a model that is not wholly on a GPU is worth a warning.
     """
     taken = {name_of(file).lower() for file in found.files}
-    own = [each for each in found.installed if each.name.lower() not in taken]
+    others = (each for each in found.installed if each.name.lower() not in taken)
+    own = [each for each in others if not is_dressed(each.name)]
     infos = [_of_ollama(found, each, loadings, expect_gpu=expect_gpu) for each in own]
     return infos + [_of_file(found, file, loadings, expect_gpu=expect_gpu) for file in found.files]
 
@@ -135,6 +144,7 @@ def _with_runner(
             gpu_layers=ours.gpu_layers if ours else None,
             memory_bytes=runner.size_bytes,
             on_gpu_ratio=runner.on_gpu_ratio,
+            adapters=ours.adapters if ours else None,
         ),
         warning=shortfall(info.id, runner) if expect_gpu else None,
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
-from orac_core import EmbedRequest, GenerateRequest, InvalidRequest, Message, duration_s
+from orac_core import Adapter, EmbedRequest, GenerateRequest, InvalidRequest, Message, duration_s
 
 from .._options import checked_fields
 from .._request import check
@@ -29,12 +29,14 @@ class Loading:
         context_length: Tokens of prompt and answer; None leaves the model as it was found.
         gpu_layers: Layers on the GPU; None leaves it to Ollama.
         keep_alive: As in the settings; None leaves it as it is.
+        adapters: What is put on it.
     """
 
     name: str
     context_length: int | None
     gpu_layers: int | None = None
     keep_alive: str | None = None
+    adapters: tuple[Adapter, ...] = ()
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from contextlib import suppress
 
 from attrs import define, field, frozen
 
-from orac_core import BackendUnavailable, ModelFile, OracError
+from orac_core import Adapter, BackendUnavailable, ModelFile, OracError
 
 from .api import OllamaApi
 from .listing import Inventory, words
-from .naming import name_of
+from .naming import is_dressed, name_of
 from .question import Loading
 from .replies import Installed, Running, Shown
 
@@ -152,11 +152,14 @@ def _names(found: Inventory) -> list[tuple[str, Installed]]:
     by_name = {each.name.lower(): each for each in found.installed}
     files = [(file.id, by_name.get(name_of(file).lower())) for file in found.files]
     given = {each.name for _, each in files if each}
-    own = [(each.name, each) for each in found.installed if each.name not in given]
-    return own + [(id_, each) for id_, each in files if each]
+    others = (each for each in found.installed if each.name not in given)
+    own = [(each.name, each) for each in others if not is_dressed(each.name)]
+    known = own + [(id_, each) for id_, each in files if each]
+    return [(id_, found.in_memory(each)) for id_, each in known]
 
 
 def _adopted(found: Inventory, model: Installed, runner: Running) -> Served:
     """Return a model that somebody else loaded, to be left as it is."""
-    loading = Loading(model.name, runner.context_length)
+    worn = (Adapter(model.name),) if is_dressed(model.name) else ()
+    loading = Loading(model.name, runner.context_length, adapters=worn)
     return Served(loading, model.digest, words(found.capabilities(model)))

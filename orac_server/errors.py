@@ -23,6 +23,7 @@ from orac_core import (
     PluginError,
     PromptTooLong,
     QueueFull,
+    RoleNotFound,
     ShuttingDown,
     StateConflict,
     TooManyStreams,
@@ -50,6 +51,7 @@ RULES: Mapping[type[Exception], Rule] = MappingProxyType(
         InvalidRequest: Rule(400, CLIENT, "invalid_request"),
         PromptTooLong: Rule(400, CLIENT, "context_length_exceeded"),
         ModelNotFound: Rule(404, CLIENT, "model_not_found"),
+        RoleNotFound: Rule(404, CLIENT, "role_not_found"),
         BenchmarkNotFound: Rule(404, CLIENT, "benchmark_not_found"),
         StateConflict: Rule(409, CLIENT, "state_conflict"),
         ModelFileInvalid: Rule(422, CLIENT, "model_file_invalid"),
@@ -134,6 +136,8 @@ def _unexpected(error: Exception, request: web.BaseRequest) -> Problem:
 def _param(error: Exception, faults: Mapping[str, str]) -> str | None:
     if isinstance(error, ModelNotFound):
         return "model"
+    if isinstance(error, RoleNotFound):
+        return "roles"
     return next(iter(faults), None) or None
 
 

@@ -19,7 +19,9 @@ from .handlers import (
     models,
     openai,
     plan,
+    profiles,
     prompt,
+    provision,
 )
 from .handlers.later import later
 
@@ -44,9 +46,11 @@ def endpoints() -> list[Endpoint]:
         Endpoint("GET", "/v1/models", models.list_models),
         Endpoint("POST", "/v1/models/load", models.load_named_model, "admin"),
         Endpoint("POST", "/v1/models/unload", models.unload_named_model, "admin"),
+        Endpoint("POST", "/v1/models/provision", provision.provision, "admin"),
         Endpoint("POST", "/v1/models/{id:(?s:.+)}/load", models.load_model, "admin"),
         Endpoint("POST", "/v1/models/{id:(?s:.+)}/unload", models.unload_model, "admin"),
         Endpoint("GET", "/v1/models/{id:(?s:.+)}", models.show_model),
+        Endpoint("GET", "/v1/profiles", profiles.profiles, "admin"),
         Endpoint("POST", "/v1/plan", plan.plan),
         Endpoint("POST", "/v1/prompt", prompt.prompt),
         Endpoint("POST", "/v1/chat/completions", openai.chat),

@@ -3,21 +3,26 @@
 A unit stands in the name of each number. What is not known is null, never 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from attrs import asdict
 
 from orac_core import (
+    Adapter,
+    AdapterInfo,
     Answer,
     FileInfo,
     Loaded,
     LoadedInfo,
     LoadProgress,
+    ModelInfo,
     ServedModel,
     Unloaded,
 )
+from orac_core.memory import savings
 
 Json = dict[str, Any]
 
@@ -46,12 +51,29 @@ def model(served: ServedModel) -> Json:
         "context_length": info.context_length,
         "memory": memory(info.loaded, served.needs_bytes),
         "speed": asdict(served.speed),
+        "savings": _saved(info),
         "expires_at": timestamp(info.expires_at),
         "warning": info.warning,
         "last_used_at": timestamp(served.last_used_at),
         "capabilities": list(info.capabilities),
         "file": file(info.file),
+        "adapters": [_adapter(it) for it in info.adapters],
     }
+
+
+def _adapter(info: AdapterInfo) -> Json:
+    return {
+        "name": info.name,
+        "scale": info.scale,
+        "sha256": info.sha256,
+        "problem": info.problem,
+    }
+
+
+def _saved(info: ModelInfo) -> Json | None:
+    """Return what a model would leave free, were it loaded smaller; null when not known."""
+    found = savings(info)
+    return asdict(found) if found else None
 
 
 def memory(loaded: LoadedInfo | None, needs_bytes: int | None) -> Json:
@@ -92,12 +114,19 @@ def loaded(load: Loaded) -> Json:
             "context_length": load.applied.context_length,
             "gpu_layers": load.applied.gpu_layers,
             "parallel": load.applied.parallel,
+            "adapters": _applied(load.applied.adapters or ()),
         },
         "memory": memory(load.applied, load.needs_bytes),
         "already_loaded": load.already_loaded,
         "warning": load.warning,
         "evicted": list(load.evicted),
     }
+
+
+def _applied(adapters: Sequence[Adapter]) -> list[Json]:
+    return [
+        {"name": PurePath(it.path).name, "scale": it.scale, "sha256": it.sha256} for it in adapters
+    ]
 
 
 def unloading(*, force: bool) -> Json:
@@ -126,7 +155,7 @@ def answer(whole: Answer) -> Json:
         "model": whole.model,
         "instance": whole.instance,
         "role": whole.role,
-        "served_by_fallback": False,
+        "served_by_fallback": whole.served_by_fallback,
         "finish_reason": whole.finish_reason,
         "truncated_prompt": whole.truncated_prompt,
         "format_valid": whole.format_valid,

@@ -103,6 +103,13 @@ class Server:
             async for event in events:
                 yield event
 
+    async def provision(self, body: Mapping[str, Any]) -> AsyncGenerator[tuple[str, Json], None]:
+        """Make models be there: ``progress`` events, then ``done`` with what was done for each."""
+        path = "/v1/models/provision"
+        async with aclosing(self._stream(path, {**body, "stream": True})) as events:
+            async for event in events:
+                yield event
+
     async def unload(self, model: str) -> Json:
         """Unload a model; return the server's answer."""
         return await self._posted("/v1/models/unload", {"model": model})

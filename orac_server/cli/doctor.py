@@ -11,10 +11,11 @@ from orac_core import ConfigurationError, ModelManager, Plugins
 from orac_core.manifest import find
 from orac_core.serving.door import model_files, settle
 
-from . import bundle, machine, patient
+from . import bundle, gpu, machine, patient
 from . import degradation as slow
 from .degradation import degradation_options
 from .findings import Finding, Section, as_facts, failures, verdict
+from .gpu import gpu_options
 from .options import json_option, url_option
 from .output import Marks, as_json, marks, say, waiting
 from .plugins import inventory
@@ -59,6 +60,7 @@ from .running import FAILED, failures_told, run
     help="Put all that helps to understand a fault into one file, without secrets and prompts.",
 )
 @degradation_options
+@gpu_options
 @url_option
 @json_option
 def doctor_command(  # noqa: PLR0913 - click passes each option by itself
@@ -74,6 +76,7 @@ def doctor_command(  # noqa: PLR0913 - click passes each option by itself
     experiment: bool,
     remedy: bool,
     forget: bool,
+    room: gpu.Asked | None,
     url: str,
     in_json: bool,
 ) -> None:
@@ -94,9 +97,22 @@ def doctor_command(  # noqa: PLR0913 - click passes each option by itself
     says whether it is slower than it was, why, and what to do. With --experiment or --remedy that
     takes minutes, in which nobody else can use MODEL; Ctrl-C leaves it as it was.
 
+    With --gpu it says how much memory the GPUs, or the memory that they share, have left for
+    models, how risky that is, and what gives more. It loads nothing.
+
     The exit code is 1 when something that was asked for does not work, with --bundle when there is
-    no archive, with --degradation when a model is slow.
+    no archive, with --degradation when a model is slow, with --gpu when less is free than is wanted
+    or, where nothing is wanted, when it is critical.
     """
+    if room is not None:
+        others = (degradation, experiment, remedy, forget, in_brief, only_server, within_s)
+        if any(others) or model or bundled is not None or manifest or models_dir:
+            raise click.UsageError(
+                "--gpu goes with --min-free-gib, --min-free-ratio, --all-devices, --no-cuda, "
+                "--url, --json; `orac plan MODEL` says whether a model fits"
+            )
+        gpu.gpu(room, url, in_json=in_json)
+        return
     if degradation:
         if in_brief or only_server or within_s or bundled is not None or manifest or models_dir:
             raise click.UsageError(
@@ -183,6 +199,7 @@ async def _opened(manager: ModelManager, model: str | None) -> tuple[Section, ..
         machine.state(manager.state),
         machine.plugins(inventory(manager.plugins)),
         machine.instances(health, manager.backends.kinds, needed=model is None),
+        machine.roles(manager.profile),
     )
     if model is None:
         return (*common, machine.models(await manager.models(), health))

@@ -9,7 +9,7 @@ from attrs import asdict, define
 import orac_core
 from orac_core import Answer, LoadRequest, ModelManager
 
-from .. import examinations, plans, schema, wire
+from .. import examinations, plans, provisions, schema, wire
 from .client import Json, NoServer, reach
 from .local import Benches, LocalBenches
 from .options import shown
@@ -29,6 +29,9 @@ class Door(Benches, Protocol):
 
     def prompt(self, question: Question) -> AsyncGenerator[tuple[str, Json], None]:
         """Answer: ``chunk`` events, then ``done`` with the whole answer."""
+
+    def provision(self, body: Json) -> AsyncGenerator[tuple[str, Json], None]:
+        """Make models be there: ``progress`` events, then ``done`` with what was done for each."""
 
     def examined(self, body: Json) -> AsyncGenerator[tuple[str, Json], None]:
         """Find out why a model is slow: ``progress`` events, then ``done`` with what was found."""
@@ -54,6 +57,13 @@ class InProcess(LocalBenches):
                     yield "done", wire.answer(piece)
                 else:
                     yield "chunk", {"text": piece.text}
+
+    async def provision(self, body: Json) -> AsyncGenerator[tuple[str, Json], None]:
+        """Make models be there: ``progress`` events, then ``done`` with what was done for each."""
+        asked = schema.structure(body, provisions.ProvisionBody)
+        async with aclosing(provisions.events(self.manager, asked)) as events:
+            async for event in events:
+                yield event
 
     async def examined(self, body: Json) -> AsyncGenerator[tuple[str, Json], None]:
         """Find out why a model is slow, which is loaded for that: ``progress``, then ``done``."""

@@ -21,6 +21,7 @@ from orac_core import (
 from orac_core.files import LookedAt
 from orac_core.health import Finding as NotWell
 from orac_core.health import Flaw
+from orac_core.manifest import ActiveProfile
 
 from .client import NoServer, Server, reach
 from .findings import Finding, Section
@@ -30,6 +31,8 @@ VARIABLES: Mapping[str, str] = MappingProxyType(
     {
         "ORAC_URL": "server that the other commands talk to",
         "ORAC_MANIFEST": "manifest to read",
+        "ORAC_PROFILE": "profile whose roles hold",
+        "LLM_MODELS_PROFILE": "the same, where ORAC_PROFILE is not set",
         "ORAC_MODELS_DIR": "folder with models",
         "ORAC_LOG_LEVEL": "how much the server logs",
         "ORAC_STATE_DIR": "folder for what is kept over a restart",
@@ -113,7 +116,7 @@ def manifest(path: Path | None, wrong: ConfigurationError | None = None) -> Sect
     problems = list(wrong.problems or (str(wrong),)) if wrong else []
     facts = {"path": str(path) if path else None, "problems": problems}
     if wrong:
-        found = Finding("bad", str(wrong), "correct the manifest; ORAC does not start on it")
+        found = Finding("bad", str(wrong), "correct it; ORAC does not start on it")
     elif path:
         found = Finding("good", f"{path} is sound")
     else:
@@ -229,6 +232,26 @@ def _instance(name: str, kind: str, health: InstanceHealth, *, needed: bool) -> 
     if health.usable:
         return Finding("good", text + (health.message or "usable"))
     return Finding("bad" if needed else "warning", text + (health.message or "not usable"))
+
+
+def roles(active: ActiveProfile) -> Section:
+    """Say which roles there are, and why others are left out."""
+    facts = {
+        "profile": active.name,
+        "roles": {role: list(active.models(role)) for role in active.roles},
+        "skipped": dict(active.skipped),
+    }
+    names = ", ".join(active.roles) or "no roles"
+    found = Finding("good" if active.roles else "neutral", f"profile {active.name}: {names}")
+    skipped = [
+        Finding(
+            "warning",
+            f"{role} is skipped: {reason}",
+            "correct its provider, or install what offers it; `orac plugins` lists what there is",
+        )
+        for role, reason in active.skipped.items()
+    ]
+    return Section("roles", facts, (found, *skipped))
 
 
 def models(served: Sequence[ServedModel], health: Health) -> Section:

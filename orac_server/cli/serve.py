@@ -1,6 +1,5 @@
 """``orac serve``: serve the models of this machine over HTTP."""
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from importlib import resources
@@ -11,7 +10,6 @@ from attrs import evolve
 
 import orac_core
 from orac_core import Manifest, ModelManager
-from orac_core.serving.door import settle
 
 from . import lean
 
@@ -20,6 +18,7 @@ lean.import_without("rich", "structlog")
 
 from ..access.guard import Guard  # noqa: E402
 from ..service import serve  # noqa: E402
+from .layered import Given, settings_options  # noqa: E402
 from .options import DEFAULT, json_option  # noqa: E402
 from .output import as_json_line, say  # noqa: E402
 from .running import failures_told  # noqa: E402
@@ -28,22 +27,8 @@ TRIAL = 'orac-robot "Move forward 1.5 meters"'
 
 
 @click.command("serve")
-@click.option("--host", metavar="ADDRESS", help="Address to listen on.")
-@click.option(
-    "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
-)
-@click.option(
-    "--models-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder to search for models before all others.",
-)
-@click.option(
-    "--manifest",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Manifest to read.",
-)
+@settings_options
 @click.option("--demo", is_flag=True, help="Serve the small model that comes with ORAC too.")
-@click.option("--no-auth", is_flag=True, help="Ask nobody for a token, on any address.")
 @json_option
 def serve_command(  # noqa: PLR0913 - click passes each option by itself
     *,
@@ -60,15 +45,14 @@ def serve_command(  # noqa: PLR0913 - click passes each option by itself
     Ctrl-C and SIGTERM let running answers end, then it exits with 0.
     """
     with failures_told():
-        settled = settle(manifest, os.environ)
-        server = evolve(settled.server, auth=settled.server.auth and not no_auth)
+        settled = Given(manifest, host, port, no_auth).settled().manifest
         lean.settle()
         serve(
             orac_core.open(with_demo(settled) if demo else settled, models_dir=models_dir),
-            host or server.host,
-            server.port if port is None else port,
+            settled.server.host,
+            settled.server.port,
             announce=partial(announce, demo=demo, in_json=in_json),
-            settings=server,
+            settings=settled.server,
         )
 
 

@@ -53,7 +53,7 @@ export class Live {
     if (event.name === "lost") this.look();
     if (event.name === "done") this.lost("ORAC is stopping");
     if (["model", "baseline", "finding"].includes(event.name)) this.refresh("models");
-    if (["model", "health", "finding"].includes(event.name)) this.refresh("health");
+    if (["model", "breaker", "health", "finding"].includes(event.name)) this.refresh("health");
     if (this.store.state.link.state === "stale") this.live();
     if (event.data) this.store.take(event);
   }

@@ -73,7 +73,10 @@ export class Store {
   }
 }
 
-const LOGGED = new Set(["model", "answer", "health", "finding", "baseline", "benchmark", "lost"]);
+const LOGGED = new Set([
+  ...["model", "answer", "fallback", "breaker", "provision"],
+  ...["health", "finding", "baseline", "benchmark", "lost"],
+]);
 
 const TAKEN = {
   sample(store, data) {

@@ -15,12 +15,13 @@ from orac_core.devices import Device, Gpu, Machine
 from orac_core.doctor import Diagnosis
 from orac_core.doctor import Finding as Cause
 from orac_core.health import Finding, Flaw, summary
+from orac_core.serving.breaker import Spell
 
 from ..body import reply
 from ..examinations import findings
 from ..keys import MANAGER, READINESS, STARTED_AT
 from ..pulse import verdict
-from ..wire import Json
+from ..wire import Json, timestamp
 
 FOLDERS = re.compile(r"(?<![\w:/.])/(?:[^\s/'\":]+/)+")
 """The folders of an absolute path within a text."""
@@ -106,7 +107,7 @@ def _causes(finding: Finding, found_in: Mapping[str, Diagnosis]) -> tuple[Cause,
 
 
 def _told_of(finding: Finding) -> Json:
-    about = dict.fromkeys(("model", "instance", "plugin", "service"))
+    about = dict.fromkeys(("model", "instance", "plugin", "role", "service"))
     return {
         "kind": finding.flaw.value,
         **about,
@@ -136,9 +137,14 @@ def _instances(manager: ModelManager, found: Health) -> Json:
             "version": instance.version,
             "warnings": list(instance.warnings),
             "details": dict(instance.details),
+            "breaker": _breaker(manager.breaker(name)),
         }
         for name, instance in found.instances.items()
     }
+
+
+def _breaker(spell: Spell) -> Json:
+    return {"state": spell.state, "since": timestamp(spell.since), "failures": spell.failures}
 
 
 def _without_folders(value: object) -> Any:

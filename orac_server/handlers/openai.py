@@ -8,6 +8,7 @@ from .. import sse
 from ..body import read, reply
 from ..keys import MANAGER, SETTINGS
 from ..lengths import refuse_longer
+from ..observing.passage import about
 from ..openai import frames, replies
 from ..openai.chat import ChatBody
 from ..openai.completions import CompletionBody
@@ -47,6 +48,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     """``POST /v1/embeddings``."""
     body = await read(request, EmbeddingsBody)
     made = await request.app[MANAGER].embed(body.request, deadline_s=body.deadline_s)
+    about(f"{made.instance}/{made.model}")
     return reply(embedded(body, made))
 
 

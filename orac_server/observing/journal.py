@@ -1,4 +1,4 @@
-"""The journal: a line of the log for each request, for each change of a model, for each load."""
+"""The journal: lines of the log for requests, models, loads, and engines that are spared."""
 
 from typing import Any, Protocol
 
@@ -91,6 +91,18 @@ class Journal:
     def turned(self, data: dict[str, Any]) -> None:
         """Write down that a model went over to another state."""
         self.models.info("model", **data)
+
+    def passed_on(self, role: str, failed: str, next_: str, error: str) -> None:
+        """Write down that a request for a role goes on to another model, and why."""
+        self.models.info("orac.fallback", role=role, error=error, **{"from": failed, "to": next_})
+
+    def spared(self, instance: str, state: str, failures: int) -> None:
+        """Write down that a backend is spared from now on, or no longer."""
+        self.models.info("breaker", instance=instance, state=state, failures=failures)
+
+    def provisioned(self, data: dict[str, Any]) -> None:
+        """Write down what was done to make the model of a role be there."""
+        self.models.info("orac.provision", **data)
 
     def loaded(self, instance: str, model: str, seconds: float) -> None:
         """Write down that a load has ended well."""

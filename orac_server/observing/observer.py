@@ -15,7 +15,7 @@ from .passage import Passage
 from .tallies import Tallies
 from .tracing import Tracing
 
-OF_INTEREST = frozenset({"answer", "model"})
+OF_INTEREST = frozenset({"answer", "breaker", "fallback", "model", "provision"})
 """Kinds of events that are learned of."""
 
 ERRORS = frozenset(each.__name__ for each in RULES)
@@ -64,6 +64,12 @@ class Observer:
                 self._answered(event.data)
             case "model":
                 self._turned(event.data)
+            case "fallback":
+                self._passed_on(event.data)
+            case "breaker" if self.journal is not None:
+                self.journal.spared(**event.data)
+            case "provision" if self.journal is not None:
+                self.journal.provisioned(dict(event.data))
 
     def ended(self, ended: Ended, passage: Passage, client: str | None) -> None:
         """Take a request that has ended."""
@@ -109,6 +115,12 @@ class Observer:
         if written > 1:
             each_s = (elapsed_s - ttft_s) / (written - 1)
             add("gen_ai_server_time_per_output_token_seconds", genai, each_s)
+
+    def _passed_on(self, data: Mapping[str, Any]) -> None:
+        ends = data["role"], data["failed"], data["next"]
+        self.tallies.count("orac_fallbacks_total", ends)
+        if self.journal is not None:
+            self.journal.passed_on(*ends, data["error"])
 
     def _turned(self, data: Mapping[str, Any]) -> None:
         key = data["instance"], data["model"]

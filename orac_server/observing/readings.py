@@ -14,6 +14,7 @@ from orac_core.serving.census import BackendNow, ModelNow
 from ..keys import LINES, MANAGER, OBSERVER, STARTED_AT, STREAMS
 from .tallies import Sample
 
+SPARED = {"closed": 0.0, "half_open": 0.5, "open": 1.0}
 STATUSES = ("healthy", "degraded", "unhealthy")
 
 
@@ -59,7 +60,7 @@ def _model(model: ModelNow) -> Iterator[Sample]:
 
 def _backend(backend: BackendNow) -> Iterator[Sample]:
     yield "orac_backend_up", (backend.instance,), backend.usable
-    yield "orac_backend_spared", (backend.instance,), backend.spared
+    yield "orac_backend_spared", (backend.instance,), SPARED[backend.breaker.state]
 
 
 def _device(sample: DeviceSample) -> Iterator[Sample]:

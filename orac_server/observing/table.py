@@ -94,6 +94,11 @@ TABLE = (
     ),
     _counted("orac_answer_errors_total", "Answers that failed, by the class.", (*MODEL, "error")),
     _counted("orac_answers_cancelled_total", "Answers that nobody waited for any more."),
+    _counted(
+        "orac_fallbacks_total",
+        "Requests for a role that went on from one model to the next.",
+        ("role", "from", "to"),
+    ),
     _spread("orac_answer_queue_seconds", "Time that answers waited for their turn.", QUEUE_S),
     _counted("orac_prompt_tokens_total", "Tokens of prompts, as the engine counts them."),
     _counted("orac_cached_tokens_total", "Tokens of prompts that needed no reading."),
@@ -132,7 +137,7 @@ TABLE = (
     _read("orac_backend_up", "1 when a backend can be used, 0 when not.", ("backend",)),
     _read(
         "orac_backend_spared",
-        "1 while a backend that could not be reached is not asked.",
+        "1 while a backend that could not be reached is not asked, 0.5 while it is found out.",
         ("backend",),
     ),
     _read("orac_health_status", "1 for the verdict on the whole.", ("status",)),

@@ -82,6 +82,7 @@ def embeddings(body: EmbeddingsBody, made: Embedded) -> Json:
             "model": made.model,
             "instance": made.instance,
             "role": made.role,
+            "served_by_fallback": made.served_by_fallback,
             "elapsed_ms": ms(made.elapsed_s),
             "timings": {"queue_ms": ms(made.queue_s), "load_ms": ms(made.load_s)},
         },

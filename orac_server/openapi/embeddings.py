@@ -54,6 +54,7 @@ class EmbeddingFigures:
         model: Id of the model that made them.
         instance: Name of its backend.
         role: Role that was asked for; null when it was a model.
+        served_by_fallback: Whether another model made them than the first of the role.
         elapsed_ms: From the request to the end.
         timings: Where the time went.
     """
@@ -61,6 +62,7 @@ class EmbeddingFigures:
     model: str
     instance: str
     role: str | None
+    served_by_fallback: bool
     elapsed_ms: float
     timings: EmbeddingTimings
 

@@ -11,6 +11,7 @@ from orac_core.devices import Power
 from orac_core.doctor import Cause
 from orac_core.events import Kind
 from orac_core.health import Status
+from orac_core.provision import Action
 from orac_core.types import LoadStage
 
 from .kinds import SOMETIMES, Moment
@@ -133,6 +134,8 @@ class AnswerEnded(OfModel):
     """An answer ended.
 
     Attributes:
+        role: Role that was asked for; null when it was a model.
+        served_by_fallback: Whether the model answers in place of the first of the role.
         finish_reason: Why; null when it failed.
         error: Class of the error, or `cancelled` when its client left; null when there was none.
         prompt_tokens: Of the prompt.
@@ -146,6 +149,8 @@ class AnswerEnded(OfModel):
         decode_tokens_per_second: Writing the answer, by the engine's clock.
     """
 
+    role: str | None
+    served_by_fallback: bool
     finish_reason: FinishReason | None
     error: str | None
     prompt_tokens: int | None
@@ -157,6 +162,38 @@ class AnswerEnded(OfModel):
     elapsed_ms: float
     prefill_tokens_per_second: float | None
     decode_tokens_per_second: float | None
+
+
+@frozen(kw_only=True)
+class PassedOn(Happening):
+    """A request for a role goes on to the next model, as one could not answer it.
+
+    Attributes:
+        role: The role.
+        failed: The model that could not, as the manifest names it.
+        next: The model that is tried now.
+        error: Class of the error.
+    """
+
+    role: str
+    failed: str
+    next: str
+    error: str
+
+
+@frozen(kw_only=True)
+class BreakerTurned(Happening):
+    """A backend that could not be reached is spared from now on, or no longer.
+
+    Attributes:
+        instance: The backend.
+        state: Whether it is.
+        failures: Failures in a row, as far as they count.
+    """
+
+    instance: str
+    state: Literal["open", "closed"]
+    failures: int
 
 
 @frozen(kw_only=True)
@@ -273,6 +310,31 @@ class BaselineMade(OfModel):
     """
 
     tokens_per_second: float
+
+
+@frozen(kw_only=True)
+class RoleProvisioned(Happening):
+    """Something was done to make the model of a role be there.
+
+    Attributes:
+        role: The role, or the name that was asked for.
+        model: Name of its model.
+        instance: The backend that has it; null when none has.
+        action: What was done.
+        reason: Why it was skipped or failed; null when it was not.
+        fetched_bytes: What was fetched or copied for it.
+        size_bytes: What it takes on the disk; null where that is not known.
+        elapsed_ms: Time it took.
+    """
+
+    role: str
+    model: str
+    instance: str | None
+    action: Action
+    reason: str | None
+    fetched_bytes: int
+    size_bytes: int | None
+    elapsed_ms: float
 
 
 @frozen(kw_only=True)

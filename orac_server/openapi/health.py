@@ -6,9 +6,10 @@ from attrs import frozen
 
 from orac_core.devices import Device, Gpu, Memory
 from orac_core.health import Flaw
+from orac_core.serving.breaker import State as BreakerState
 
 from .doctor import LikelyCause
-from .kinds import Plain
+from .kinds import Moment, Plain
 
 
 @frozen
@@ -27,6 +28,21 @@ class Versions:
 
 
 @frozen
+class Breaker:
+    """Whether a backend that could not be reached is spared.
+
+    Attributes:
+        state: `open` while it is not asked, `half_open` while it is found out whether it is back.
+        since: When it last opened or closed; null when it never did.
+        failures: Failures in a row, as far as they count.
+    """
+
+    state: BreakerState
+    since: Moment | None
+    failures: int
+
+
+@frozen
 class Instance:
     """A backend.
 
@@ -37,6 +53,7 @@ class Instance:
         version: Version of its engine.
         warnings: What does not stop it and should be looked at.
         details: What only this kind of backend knows.
+        breaker: Whether it is spared.
     """
 
     kind: str | None
@@ -45,17 +62,19 @@ class Instance:
     version: str | None
     warnings: list[str]
     details: Plain
+    breaker: Breaker
 
 
 @frozen
 class Flawed:
-    """Something that is not well; one of model, instance, plugin and service says what.
+    """Something that is not well; one of model, instance, plugin, role and service says what.
 
     Attributes:
         kind: What is wrong.
         model: With which model, as `instance/model`.
         instance: With which backend.
         plugin: With which plugin.
+        role: Which role is left out.
         service: With which part of the service.
         message: Why, and where that is known what to do.
         findings: Of a model that became slow, the causes.
@@ -65,6 +84,7 @@ class Flawed:
     model: str | None
     instance: str | None
     plugin: str | None
+    role: str | None
     service: str | None
     message: str
     findings: list[LikelyCause]

@@ -5,6 +5,7 @@ from typing import Literal
 from attrs import frozen
 
 from orac_core import FileInfo, ModelState, Speed
+from orac_core.memory import Savings
 from orac_core.types import LoadStage
 
 from .kinds import Moment
@@ -37,12 +38,58 @@ class ModelFile(FileInfo):
 
 
 @frozen
+class AppliedAdapter:
+    """A LoRA adapter that is on a model.
+
+    Attributes:
+        name: Of its file.
+        scale: How strong it is; 0 changes nothing.
+        sha256: What its file hashes to; null where that is not known.
+    """
+
+    name: str
+    scale: float
+    sha256: str | None
+
+
+@frozen
+class ModelAdapter(AppliedAdapter):
+    """A LoRA adapter that a model is loaded with, or would be.
+
+    Attributes:
+        name: Of its file.
+        scale: How strong it is; 0 changes nothing.
+        sha256: What its file hashes to; null where that is not known.
+        problem: Why it can not be used, or not any more; null when nothing speaks against it.
+    """
+
+    problem: str | None
+
+
+@frozen
 class ModelSpeed(Speed):
     """How fast a model that is loaded writes, in tokens a second.
 
     Attributes:
         baseline_tokens_per_second: What is usual; null while that is not known.
         recent_tokens_per_second: Its last answers that were made alone, the newest last.
+    """
+
+
+@frozen
+class ModelSavings(Savings):
+    """What a model that is loaded would leave free, were it loaded smaller: estimates.
+
+    Each way counts alone; null where there is no such way.
+
+    Attributes:
+        context_length: Half of its context, in tokens, for each answer.
+        context_bytes: What that would free.
+        parallel: Half as many answers at once.
+        parallel_bytes: What that would free.
+        cache_bytes: What a cache of Q8_0 in place of F16 would free.
+        gpu_layers: Half of the layers that lie on the GPU.
+        gpu_layers_bytes: What that would free of the GPU's own memory; the CPU's gets it.
     """
 
 
@@ -69,11 +116,14 @@ class Model:
         context_length: Longest context that it was trained for, in tokens.
         memory: What it needs in memory, and takes there.
         speed: How fast it is, and usually is.
+        savings: What it would leave free, were it loaded smaller; null when it is not loaded, or
+            nothing is known of what it is made of.
         expires_at: When it goes if nobody uses it; null for never, and while an answer is running.
         warning: Why it is served worse than this machine could, and what to do.
         last_used_at: When its last answer began.
         capabilities: `completion`, `chat`, `embedding` …
         file: Its file; null when its backend knows of none.
+        adapters: LoRA adapters that it is loaded with, or would be.
     """
 
     id: str
@@ -94,11 +144,13 @@ class Model:
     context_length: int | None
     memory: ModelMemory
     speed: ModelSpeed
+    savings: ModelSavings | None
     expires_at: Moment | None
     warning: str | None
     last_used_at: Moment | None
     capabilities: list[str]
     file: ModelFile | None
+    adapters: list[ModelAdapter]
 
 
 @frozen
@@ -122,11 +174,13 @@ class Applied:
         context_length: Tokens that prompt and answer may have together, for each parallel answer.
         gpu_layers: Layers on the GPU.
         parallel: Answers at once.
+        adapters: LoRA adapters that are on the model.
     """
 
     context_length: int | None
     gpu_layers: int | None
     parallel: int | None
+    adapters: list[AppliedAdapter]
 
 
 @frozen

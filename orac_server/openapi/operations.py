@@ -16,11 +16,12 @@ from orac_core import (
     ModelNotFound,
     PromptTooLong,
     QueueFull,
+    RoleNotFound,
     ShuttingDown,
     StateConflict,
 )
 
-from .. import benches, examinations, plans, requests
+from .. import benches, examinations, plans, provisions, requests
 from ..openai.chat import ChatBody
 from ..openai.completions import CompletionBody
 from ..openai.embeddings import EmbeddingsBody
@@ -32,8 +33,12 @@ from . import (
     happenings,
     health,
     models,
+    profiles,
     reports,
     rules,
+)
+from . import (
+    provisions as provisioned,
 )
 from .kinds import Plain
 from .operation import Body, Operation
@@ -134,6 +139,25 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
             answers=(models.UnloadedModel,),
             events={"progress": models.Stage, "done": models.UnloadedModel},
             errors=(ModelNotFound, StateConflict, *ENGINE, ShuttingDown, DeadlineExceeded),
+        ),
+        "POST /v1/models/provision": Operation(
+            name="provision",
+            tag="models",
+            summary="Make the models of roles be there",
+            description=(
+                "What one role lacks stops no other. What has begun goes on when the client "
+                f"leaves. Only the manifest says from which hosts files are fetched. {STREAMED}"
+            ),
+            body=Body(type=provisions.ProvisionBody, optional=True),
+            answers=(provisioned.ProvisionReport,),
+            events={"progress": provisioned.ProvisionStage, "done": provisioned.ProvisionReport},
+            errors=(RoleNotFound, ShuttingDown),
+        ),
+        "GET /v1/profiles": Operation(
+            name="list_profiles",
+            tag="models",
+            summary="The roles that can be asked for, and every profile",
+            answers=(profiles.Profiles,),
         ),
         "POST /v1/plan": Operation(
             name="plan",
@@ -291,11 +315,14 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
                 "model": happenings.ModelTurned,
                 "progress": happenings.LoadStepped,
                 "answer": happenings.AnswerEnded,
+                "fallback": happenings.PassedOn,
+                "breaker": happenings.BreakerTurned,
                 "sample": happenings.DeviceSampled,
                 "health": happenings.HealthTurned,
                 "finding": happenings.SpeedTurned,
                 "benchmark": happenings.BenchmarkStepped,
                 "baseline": happenings.BaselineMade,
+                "provision": happenings.RoleProvisioned,
                 "lost": happenings.EventsLost,
                 "done": happenings.Stopping,
             },

@@ -37,6 +37,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "shutting_down": "ORAC is stopping and takes no new work",
         "deadline_exceeded": "it took longer than was allowed",
         "model_not_found": "no file and no engine has a model of that name",
+        "role_not_found": "the profile that holds has no role of that name",
         "benchmark_not_found": "no benchmark that is kept has that id, or more than one begins so",
         "state_conflict": "the present state does not allow this",
         "model_file_invalid": "the file of the model can not be used",
@@ -79,7 +80,7 @@ HEADERS: Mapping[str, Json] = MappingProxyType(
     }
 )
 
-RETRIED = frozenset({409, 429, 503})
+RETRIED = frozenset({409, 429, 502, 503, 504})
 """Statuses with which ``Retry-After`` may come."""
 
 

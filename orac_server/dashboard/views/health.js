@@ -2,10 +2,11 @@
 
 import { html, useState } from "../vendor/preact.js";
 import { get } from "../api.js";
-import { clock, milliseconds, or, rate, told } from "../format.js";
+import { bytes, clock, milliseconds, or, rate, told } from "../format.js";
 import { nameOf, useStore } from "../store.js";
 import { Copy, Facts, State, Trouble, download } from "../widgets.js";
 import { Findings } from "./benchmark.js";
+import { Roles } from "./roles.js";
 
 export function Health() {
   const health = useStore((state) => state.health);
@@ -15,6 +16,7 @@ export function Health() {
       <${Flaws} flaws=${health.degradation} />
     </section>
     <${Instances} instances=${health.instances} />
+    <${Roles} />
     <${Plugins} plugins=${health.plugins} versions=${health.versions} />
     <${Happened} />
     <${Diagnostics} />`;
@@ -25,7 +27,7 @@ function Flaws({ flaws }) {
   return html`<ul class="flaws">
     ${flaws.map(
       (each) => html`<li>
-        <strong>${each.model ?? each.instance ?? each.plugin ?? each.service}</strong>
+        <strong>${each.model ?? each.instance ?? each.plugin ?? each.role ?? each.service}</strong>${" "}
         <span class="hint">${each.kind}</span>
         <p>${each.message}</p>
         ${each.findings.length > 0 && html`<${Findings} findings=${each.findings} />`}
@@ -47,7 +49,7 @@ function Instances({ instances }) {
             ([name, each]) => html`<tr key=${name}>
               <th scope="row">${name}</th>
               <td>${each.kind}</td>
-              <td><${State} of=${each.usable ? "usable" : "broken"} /></td>
+              <td><${State} of=${each.usable ? "usable" : "broken"} /><${Spared} breaker=${each.breaker} /></td>
               <td>${or(each.version, String)}</td>
               <td>${[each.message, ...each.warnings.map((text) => `▲ ${text}`)].filter(Boolean).map((text) => html`<p>${text}</p>`)}</td>
             </tr>`,
@@ -56,6 +58,13 @@ function Instances({ instances }) {
       </table>
     </div>
   </section>`;
+}
+
+/** Whether a backend is left alone for a while, as it could not be reached; nothing when it is not. */
+function Spared({ breaker }) {
+  if (breaker.state === "closed") return null;
+  const words = breaker.state === "open" ? "spared" : "being tried again, spared";
+  return html` <span class="hint">${words} since ${clock(breaker.since)}</span>`;
 }
 
 function Plugins({ plugins, versions }) {
@@ -80,7 +89,17 @@ export function words(event) {
         `${name} ${event.error ? `failed to answer: ${event.error}` : "answered"}`,
         or(event.elapsed_ms, milliseconds, null),
         or(event.decode_tokens_per_second, rate, null),
+        event.served_by_fallback && `in place of the first model of ${event.role}`,
       ]
+        .filter(Boolean)
+        .join(", "),
+    fallback: () => `${event.role}: ${event.failed} did not answer (${event.error}), ${event.next} is asked`,
+    breaker: () =>
+      event.state === "closed"
+        ? `${event.instance} is used again`
+        : `${event.instance} is spared: it could not be reached`,
+    provision: () =>
+      [`${event.role}: ${event.model} ${event.action}`, event.reason, event.fetched_bytes > 0 && `${bytes(event.fetched_bytes)} fetched`]
         .filter(Boolean)
         .join(", "),
     health: () => `${event.status}: ${event.message}`,

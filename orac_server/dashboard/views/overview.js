@@ -33,7 +33,7 @@ function Verdict({ health }) {
   </section>`;
 }
 
-const subject = (flaw) => flaw.model ?? flaw.instance ?? flaw.plugin ?? flaw.service ?? flaw.kind;
+const subject = (flaw) => flaw.model ?? flaw.instance ?? flaw.plugin ?? flaw.role ?? flaw.service ?? flaw.kind;
 
 /** Who has how much of so many bytes: [name, bytes, class]; what is left over is others'. */
 export function shares(total, free, cache, models) {

@@ -130,11 +130,15 @@ function Actions({ model, progress }) {
   </div>`;
 }
 
+const worn = ({ name, scale, problem }) =>
+  `${name}${scale === 1 ? "" : ` (scale ${scale})`}${problem ? ` ▲ ${problem}` : ""}`;
+
 function More({ model, plan }) {
   const facts = [
     ["Architecture", model.architecture],
     ["Parameters", or(model.parameters, count, null)],
     ["Can", model.capabilities.join(", ") || null],
+    ["Adapters", model.adapters.map(worn).join(", ") || "none"],
     ["Last used", or(model.last_used_at, date, "never")],
     ["File", model.file?.path],
     ["SHA-256", model.file?.sha256],

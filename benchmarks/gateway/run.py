@@ -5,7 +5,9 @@ and what counts is the median over the rounds. Prints a table, and for each targ
 reached; exits with 1 when one is missed. Needs a C compiler; nginx and LiteLLM take part where they
 are installed. At the end the embedded engine answers by itself, as `engine.py` has it.
 
-    python benchmarks/gateway/run.py [--rounds 5] [--litellm COMMAND] [--json FILE]
+    python benchmarks/gateway/run.py [--rounds 5] [--litellm COMMAND] [--json FILE] [--latency]
+
+With ``--latency`` there is but one client that asks for one token, which takes a minute.
 """
 
 import argparse
@@ -27,8 +29,8 @@ from rich.table import Table
 
 from benchmarks.gateway import engine, programs
 from benchmarks.gateway.programs import Gateway
-from benchmarks.gateway.scenarios import MANY, MIB, ROUND, Figures, Scenario, measured
-from benchmarks.gateway.targets import EMBEDDED, ONCE, ORAC, judged
+from benchmarks.gateway.scenarios import C1, MANY, MIB, ROUND, Figures, Scenario, measured
+from benchmarks.gateway.targets import EMBEDDED, ONCE, ORAC, judged, latency
 
 Results = dict[str, dict[str, list[Figures]]]
 """Figures of each round, by gateway and scenario."""
@@ -42,15 +44,13 @@ def main() -> int:
     told = _arguments()
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
-        results = compared(Path(name), told.rounds, told.litellm)
-        figures = engine.measured(Path(name) / "engine", told.answers)
-        results[ORAC][EMBEDDED] = [figures]
+        results = _results(Path(name), told)
     medians = {
         gateway: {scenario: _medians(rounds) for scenario, rounds in taken.items()}
         for gateway, taken in results.items()
     }
     show(medians)
-    verdicts = judged(medians)
+    verdicts = [latency(medians)] if told.latency else judged(medians)
     for each in verdicts:
         print(each)
     print(f"{told.rounds} rounds, {time.perf_counter() - started:.0f} s in all")
@@ -60,12 +60,21 @@ def main() -> int:
     return 0 if all(each.reached for each in verdicts) else 1
 
 
+def _results(folder: Path, told: argparse.Namespace) -> Results:
+    if told.latency:
+        return alone(folder, told.rounds, told.litellm)
+    results = compared(folder, told.rounds, told.litellm)
+    results[ORAC][EMBEDDED] = [engine.measured(folder / "engine", told.answers)]
+    return results
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How fast ORAC is as a gateway.")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--litellm", default=shutil.which("litellm"), help="its command")
     parser.add_argument("--answers", type=int, default=24, help="of the embedded engine")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--latency", action="store_true", help="only how long one client waits")
     return parser.parse_args()
 
 
@@ -83,6 +92,19 @@ def compared(folder: Path, rounds: int, litellm: str | None) -> Results:
             _round(load, MANY, gateways, results)
     for name, times in starts.items():
         results[name][ONCE][0]["start s"] = median(times)
+    return results
+
+
+def alone(folder: Path, rounds: int, litellm: str | None) -> Results:
+    """Return the figures of one client in every round, after one that warms the gateways."""
+    load = programs.compiled(folder, "load")
+    with (
+        programs.upstream(folder) as engine,
+        _running(folder, engine, litellm) as gateways,
+    ):
+        results: Results = {it.name: {} for it in gateways}
+        for number in range(rounds + 1):
+            _round(load, C1, gateways, results if number else None)
     return results
 
 

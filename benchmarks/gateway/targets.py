@@ -67,10 +67,15 @@ def _ratio(medians: Medians, other: str) -> Callable[[str, str], float]:
     return ratio
 
 
-def _speed(medians: Medians) -> list[Result]:
+def latency(medians: Medians) -> Result:
+    """Return the verdict on how long one client waits."""
     p50 = {name: medians[name][C1.name]["p50 µs"] for name in (ORAC, BARE, DIRECT)}
     added = (p50[ORAC] - p50[DIRECT]) / max(1.0, p50[BARE] - p50[DIRECT])
-    results = [Result("added latency p50, c=1, against the bare proxy", added, LATENCY_RATIO)]
+    return Result("added latency p50, c=1, against the bare proxy", added, LATENCY_RATIO)
+
+
+def _speed(medians: Medians) -> list[Result]:
+    results = [latency(medians)]
     for scenario in (C16, C64):
         ratio = _ratio(medians, BARE)(scenario.name, "requests/s")
         told = f"requests/s against the bare proxy, {scenario.name}"

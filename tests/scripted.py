@@ -88,7 +88,8 @@ class ScriptedBackend:
         if request is None:
             return ModelInfo(name, size_bytes=size)
         given = request.context_length or 512, 0, request.parallel or 1, size or 1000
-        loaded = LoadedInfo(*given, on_gpu_ratio=self.on_gpu_ratio)
+        worn = request.adapters
+        loaded = LoadedInfo(*given, on_gpu_ratio=self.on_gpu_ratio, adapters=worn)
         return ModelInfo(name, ModelState.READY, size_bytes=size, loaded=loaded)
 
     @property
@@ -191,8 +192,11 @@ class ScriptedSensors(Sensors):
         )
 
 
-def plugins(*backends: ScriptedBackend) -> Plugins:
-    """Return plugins that offer the kind ``scripted``, which opens *backends* one after another."""
+def plugins(*backends: ScriptedBackend, adapters: bool = True) -> Plugins:
+    """Return plugins that offer the kind ``scripted``, which opens *backends* one after another.
+
+    It puts the adapters of a load on the model, unless *adapters* is False.
+    """
     waiting = list(backends)
 
     @asynccontextmanager
@@ -204,7 +208,7 @@ def plugins(*backends: ScriptedBackend) -> Plugins:
 
     @hookimpl
     def backend_kinds() -> list[BackendKind]:
-        return [BackendKind("scripted", ScriptedSettings, open_scripted)]
+        return [BackendKind("scripted", ScriptedSettings, open_scripted, adapters=adapters)]
 
     found = Plugins()
     found.register("scripted", SimpleNamespace(backend_kinds=backend_kinds))

@@ -14,13 +14,17 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {"orac_core": set(), "orac_backends": {"orac_core"}, "orac_server": {"orac_core"}}
 ONLY_IN = {
     "httpx": {"orac_backends/_http.py"},
-    "httpx_aiohttp": {"orac_backends/_http.py"},
     "opentelemetry": {"orac_server/observing/spans.py"},
     "prometheus_client": {
         "orac_server/observing/exposition.py",
     },
     "jtop": {"orac_core/devices/jetson.py"},
     "pynvml": {"orac_core/devices/nvidia.py"},
+    "torch": {"orac_backends/_transformers/model.py"},
+    "transformers": {
+        "orac_backends/_transformers/answer.py",
+        "orac_backends/_transformers/model.py",
+    },
     "xllamacpp": {"orac_backends/llamacpp/worker.py"},
 }
 CORE = (
@@ -31,14 +35,15 @@ CORE = (
         "errors",
         "shape",
         "conversation",
+        "ranges",
         "types",
         "state_directory",
         "files",
         "states",
         "statistics",
     ),
-    *("events", "blackbox", "devices", "memory", "pace", "doctor", "manifest", "kinds"),
-    *("hookspecs", "plugins", "health", "serving", "benchmark"),
+    *("events", "blackbox", "devices", "memory", "pace", "doctor", "manifest", "registry", "kinds"),
+    *("hookspecs", "plugins", "health", "provision", "serving", "benchmark"),
 )
 """The rooms of the core, each importing only those before it."""
 

@@ -1,6 +1,7 @@
 """The real engine behind the flags of `llama-server`, for tests of ``server_binary``.
 
-Environment: ``FAKE_WITHOUT_SOCKETS`` makes its help silent about Unix sockets, as old ones are.
+Environment: ``FAKE_WITHOUT_SOCKETS`` makes its help silent about Unix sockets, as old ones are,
+and take the scale of an adapter as a word of its own.
 """
 
 import argparse
@@ -22,7 +23,10 @@ HELP = """
 --reasoning-budget N            0 for no thinking
 --embeddings                    restrict to only support embedding use case
 --pooling {{none,mean,cls,last}}  pooling type for embeddings
+--cache-type-k TYPE             KV cache data type for K
+--cache-type-v TYPE             KV cache data type for V
 --ubatch-size N                 physical maximum batch size
+--lora-scaled FNAME{pair}SCALE  path to LoRA adapter with user defined scaling
 """
 
 
@@ -33,7 +37,7 @@ def main() -> None:
     if sys.argv[1:] == ["--help"]:
         sockets = ", or bind to an UNIX socket if the address ends with .sock"
         old = "FAKE_WITHOUT_SOCKETS" in os.environ
-        sys.stdout.write(HELP.format(sockets="" if old else sockets))
+        sys.stdout.write(HELP.format(sockets="" if old else sockets, pair=" " if old else ":"))
         return
     serve(arguments())
 
@@ -48,7 +52,12 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{flag}", type=int, required=True)
     parser.add_argument("--embeddings", action="store_true")
     parser.add_argument("--pooling")
+    for flag in ("cache-type-k", "cache-type-v"):
+        parser.add_argument(f"--{flag}", default="f16")
     parser.add_argument("--ubatch-size", type=int)
+    parser.add_argument(
+        "--lora-scaled", nargs=2 if "FAKE_WITHOUT_SOCKETS" in os.environ else 1, default=[]
+    )
     for flag in ("offline", "no-ui"):
         parser.add_argument(f"--{flag}", action="store_true", required=True)
     return parser.parse_args()
@@ -58,6 +67,8 @@ def serve(wanted: argparse.Namespace) -> None:
     params = xllamacpp.CommonParams()
     params.model.path = wanted.model
     params.hostnames = [wanted.host]
+    params.cache_type_k = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{wanted.cache_type_k.upper()}")
+    params.cache_type_v = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{wanted.cache_type_v.upper()}")
     params.port = wanted.port
     params.n_ctx = wanted.ctx_size
     params.n_parallel = wanted.parallel
@@ -70,6 +81,9 @@ def serve(wanted: argparse.Namespace) -> None:
         params.embedding = True
         params.pooling_type = getattr(xllamacpp.llama_pooling_type, name)
         params.n_ubatch = wanted.ubatch_size
+    if wanted.lora_scaled:
+        path, scale = ":".join(wanted.lora_scaled).split(":")
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(path, float(scale))]
     params.api_keys = [os.environ["LLAMA_API_KEY"]]
     params.fit_params = False
     try:

@@ -7,8 +7,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
-from orac_backends._http import HttpClient
+from orac_backends._http import HttpClient, Upload
 from orac_core import BackendError, BackendUnavailable, InvalidRequest
+from tests.waiting import until
 
 
 @asynccontextmanager
@@ -57,7 +58,14 @@ async def test_a_proxy_in_the_environment_is_not_taken(monkeypatch):
 
 async def test_a_server_that_is_not_there_is_unavailable():
     client = HttpClient.open("a server", f"http://127.0.0.1:{unused_port()}")
-    with pytest.raises(BackendUnavailable, match="cannot connect to a server"):
+    with pytest.raises(BackendUnavailable, match="cannot connect to a server: Connection refused;"):
+        await client.request("GET", "/")
+    await client.close()
+
+
+async def test_a_server_whose_name_is_not_known_is_unavailable():
+    client = HttpClient.open("a server", "http://nowhere.invalid")
+    with pytest.raises(BackendUnavailable, match=r"a server: its name is not known \("):
         await client.request("GET", "/")
     await client.close()
 
@@ -95,7 +103,7 @@ async def test_a_server_that_stops_in_the_middle_is_unavailable():
     async with talking_to(handler) as client:
         with pytest.raises(BackendUnavailable, match=r"silent for 0\.1 s"):
             async with client.stream("GET", "/", idle_s=0.1) as stream:
-                assert [read async for read in stream.reads()]
+                assert [read async for read in stream]
         release.set()
 
 
@@ -110,6 +118,81 @@ async def test_a_connection_that_breaks_is_unavailable():
     async with talking_to(handler) as client:
         with pytest.raises(BackendUnavailable, match="connection to a server broke"):
             await client.request("GET", "/")
+
+
+async def test_leaving_before_the_end_closes_the_connection():
+    left = asyncio.Event()
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"begin")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    async with talking_to(handler) as client:
+        async with client.stream("GET", "/", idle_s=5) as stream:
+            assert await anext(stream) == b"begin"
+        await asyncio.wait_for(left.wait(), 5)
+
+
+async def test_a_server_may_take_longer_to_begin_than_between_two_parts():
+    release = asyncio.Event()
+
+    async def handler(request):
+        await release.wait()
+        return web.Response(text="late")
+
+    async with talking_to(handler) as client:
+        asyncio.get_running_loop().call_later(0.2, release.set)
+        async with client.stream("GET", "/", idle_s=0.1, first_s=5) as stream:
+            assert (await stream.whole()).body == b"late"
+
+
+async def test_a_body_is_sent_as_it_is_read_with_its_length():
+    async def handler(request):
+        headers = request.headers
+        told = headers.get("content-length"), headers["content-type"], await request.text()
+        return web.json_response(told)
+
+    async def pieces():
+        yield b"one, "
+        yield b"two"
+
+    upload = Upload(pieces(), 8)
+    async with (
+        talking_to(handler) as client,
+        client.stream("POST", "/", upload=upload, idle_s=5) as stream,
+    ):
+        reply = await stream.whole()
+    assert reply.json() == ["8", "application/octet-stream", "one, two"]
+
+
+async def test_what_comes_compressed_is_left_as_it_is():
+    async def handler(request):
+        return web.Response(body=b"packed", headers={"Content-Encoding": "gzip"})
+
+    async with talking_to(handler) as client:
+        assert (await client.request("GET", "/")).body == b"packed"
+
+
+async def test_a_connection_that_does_not_come_in_time_is_unavailable():
+    release = asyncio.Event()
+
+    async def handler(request):
+        await release.wait()
+        return web.Response()
+
+    async with talking_to(handler, connect_s=0.1) as client:
+        client._session.connector._limit = 1
+        first = asyncio.create_task(client.request("GET", "/"))
+        await until(lambda: client._session.connector._acquired)
+        with pytest.raises(BackendUnavailable, match="connection to a server broke"):
+            await client.request("GET", "/")
+        release.set()
+        await first
 
 
 async def test_what_is_not_http_is_unavailable():

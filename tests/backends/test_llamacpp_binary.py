@@ -1,5 +1,7 @@
 """A `llama-server` of the user's in place of the engine that comes with ORAC."""
 
+import asyncio
+
 import pytest
 
 from orac_backends.llamacpp import backend_kinds
@@ -35,7 +37,7 @@ async def test_a_llama_server_serves_a_model(open_llamacpp, fake_server, monkeyp
     pid = pid_of(llamacpp, MODEL)
     line = command_line(pid)
     worker = llamacpp._workers[MODEL]
-    assert worker._client._transport.client.headers["authorization"].split()[1] not in line
+    assert worker._client._session.headers["authorization"].split()[1] not in line
     assert (f"--host {worker.socket}" if sockets else "--host 127.0.0.1") in line
     assert "--n-gpu-layers 7" in line
     assert "--no-slots" not in line  # its help does not know it
@@ -59,7 +61,10 @@ async def test_health_says_which_llama_server_there_is(open_llamacpp, fake_serve
     assert health.version == "llama-server 6789 (0123abc)"
     assert health.details == {"workers": 0}
     await load(llamacpp, MODEL)
-    assert (await llamacpp.health()).details == {"workers": 1, "gpu": True}
+    async with asyncio.timeout(10):  # the engine's words come by another way than its answers
+        while "gpu" not in (details := (await llamacpp.health()).details):
+            await asyncio.sleep(0.001)
+    assert details == {"workers": 1, "gpu": True}
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,26 @@ async def test_a_server_that_ends_at_once_is_an_error_with_its_last_words(open_l
     program.chmod(0o755)
     llamacpp = await open_llamacpp(server_binary=program)
     with pytest.raises(BackendError, match=r"exit code 5; .*bad \\x1b\[31mluck"):
+        await load(llamacpp, MODEL)
+
+
+async def test_a_server_is_told_how_to_keep_its_cache(open_llamacpp, fake_server, tmp_path):
+    wide = {"heads": 2, "kv_heads": 2, "head_width": 32, "width": 64}
+    folder = write(tmp_path / "wide", MODEL, **wide).parent
+    llamacpp = await open_llamacpp(folder, server_binary=fake_server, cache_type="q8_0")
+    await load(llamacpp, MODEL)
+    line = command_line(pid_of(llamacpp, MODEL))
+    assert "--cache-type-k q8_0 --cache-type-v q8_0" in line
+
+
+async def test_a_server_that_keeps_its_cache_in_one_way_only_is_refused_with_what_to_do(
+    open_llamacpp, tmp_path
+):
+    program = tmp_path / "llama-server"
+    program.write_text("#!/bin/sh\necho version: 1\n")
+    program.chmod(0o755)
+    llamacpp = await open_llamacpp(server_binary=program, cache_type="q8_0")
+    with pytest.raises(BackendUnavailable, match="f16 only: it does not know --cache-type-k"):
         await load(llamacpp, MODEL)
 
 

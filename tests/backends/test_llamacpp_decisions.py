@@ -8,8 +8,9 @@ from attrs import evolve
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from orac_backends._cores import free_cores, threads
+from orac_backends._reading import read_ahead
 from orac_backends.llamacpp import LlamaCppSettings
-from orac_backends.llamacpp.cores import free_cores, threads
 from orac_backends.llamacpp.log import (
     failed_start,
     ignored_format,
@@ -19,7 +20,6 @@ from orac_backends.llamacpp.log import (
 )
 from orac_backends.llamacpp.plan import plan
 from orac_backends.llamacpp.question import question
-from orac_backends.llamacpp.reading import read_ahead
 from orac_backends.llamacpp.vectors import Vectors, pooling_of
 from orac_core import (
     BackendError,
@@ -170,6 +170,11 @@ def test_only_known_fields_are_sent():
         (("0.1 E srv start: couldn't bind HTTP server socket",), BackendError, "could not listen"),
         (("a", "b"), BackendError, "exit code 1; its last words: a | b"),
         ((), BackendError, "it wrote nothing"),
+        (
+            ("0.1 E llama_init: K cache type q8_0 with block size 32 does not divide n_embd 16",),
+            BackendError,
+            '`cache_type = "f16"`',
+        ),
     ],
 )
 def test_a_log_tells_why_a_start_failed_and_whose_fault_it_is(lines, error, said):

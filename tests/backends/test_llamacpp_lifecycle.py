@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orac_backends.llamacpp import LlamaCppSettings, reading
+from orac_backends import _reading as reading
+from orac_backends.llamacpp import LlamaCppSettings
 from orac_backends.llamacpp.backend import open_backend
 from orac_core import (
     BackendError,

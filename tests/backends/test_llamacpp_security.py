@@ -9,8 +9,8 @@ import aiohttp
 import psutil
 import pytest
 
+from orac_backends._folder import socket_folder
 from orac_backends._process import child_environment
-from orac_backends.llamacpp.folder import socket_folder
 from tests.backends.driving import ask, chat, command_line, load, pid_of
 
 MODEL = "tiny-qwen3-0.6b"
@@ -31,7 +31,7 @@ async def stranger(worker):
 
 
 def key_of(worker) -> str:
-    return worker._client._transport.client.headers["authorization"].removeprefix("Bearer ")
+    return worker._client._session.headers["authorization"].removeprefix("Bearer ")
 
 
 async def test_the_key_is_on_no_command_line_and_not_in_the_environment(worker):
@@ -126,11 +126,11 @@ def runtime():
 
 def test_folders_of_a_killed_orac_are_cleared_and_no_others(runtime, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
-    abandoned = runtime / "orac-llamacpp-old"
+    abandoned = runtime / "orac-workers-old"
     abandoned.mkdir(mode=0o700)
     (abandoned / "1.sock").touch()
     os.utime(abandoned, (0, 0))
-    being_made = runtime / "orac-llamacpp-new"
+    being_made = runtime / "orac-workers-new"
     being_made.mkdir(mode=0o700)
     with socket_folder() as first, socket_folder() as second:
         assert not abandoned.exists()

@@ -3,7 +3,7 @@
 import gguf
 import pytest
 
-from orac_core.memory import Setup, estimate
+from orac_core.memory import Setup, estimate, savings
 from tests.backends.driving import ask, load, raw, told
 from tests.tiny_models import write, write_quantized
 
@@ -28,6 +28,19 @@ async def test_the_engine_takes_what_was_estimated(open_llamacpp, tmp_path, name
     await ask(backend, raw(name, "hello the world " * 150, max_tokens=2))
 
     assert_as_estimated(await told(backend, name), Setup(8192, parallel=2, gpu_layers=0))
+
+
+async def test_a_quantised_cache_takes_as_much_less_as_was_estimated(open_llamacpp, tmp_path):
+    name = "tiny-qwen3-0.6b"
+    write(tmp_path, name, **LARGER)
+    backend = await open_llamacpp(tmp_path, cache_type="q8_0")
+    await load(backend, name, context_length=8192, parallel=4)
+    assert (await ask(backend, raw(name, "hello the world " * 150, max_tokens=2)))[-1].done
+
+    info = await told(backend, name)
+    assert info.would_use.cache_type_bytes == 34 / 32
+    assert_as_estimated(info, Setup(8192, 4, 0, 34 / 32))
+    assert savings(info).cache_bytes is None
 
 
 @pytest.mark.parametrize("kind", [gguf.GGMLQuantizationType.Q4_0, gguf.GGMLQuantizationType.Q8_0])

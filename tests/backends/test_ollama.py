@@ -548,6 +548,43 @@ async def test_a_pull_tells_how_far_it_is_and_ends_with_the_model(ollama):
     assert (await told(ollama, "small:latest")).state is ModelState.STOPPED
 
 
+async def pull(ollama, *request, **options):
+    async with aclosing(ollama.pull(PullRequest(*request, **options))) as stages:
+        return [each async for each in stages]
+
+
+async def test_a_pull_says_what_came_and_one_more_that_it_is_there(ollama):
+    last = (await pull(ollama, "small"))[-1]
+    assert (last.action, last.fetched_bytes) == ("pulled", last.total)
+    again = await pull(ollama, "small")
+    assert [each.action for each in again] == ["present"]
+    assert len(again) == 1
+
+
+async def test_a_pull_that_is_forced_asks_the_registry_again(ollama):
+    await pull(ollama, "small")
+    assert len(await pull(ollama, "small", force=True)) > 1
+
+
+async def test_a_pull_of_a_file_s_name_hands_the_file_over(open_ollama, folder):
+    ollama = await open_ollama(folder)
+    assert (await pull(ollama, MODEL))[-1].action == "imported"
+    assert (await pull(ollama, MODEL))[-1].action == "present"
+
+
+async def test_a_pull_from_a_source_fetches_the_file_and_hands_it_over(open_ollama, folder):
+    (folder / "searched").mkdir()
+    ollama = await open_ollama(folder / "searched")
+    assert (await pull(ollama, "other", str(folder / f"{MODEL}.gguf")))[-1].action == "imported"
+    assert (folder / "searched" / "other.gguf").samefile(folder / f"{MODEL}.gguf")
+
+
+async def test_a_source_is_refused_where_ollama_is_given_no_files(open_ollama):
+    ollama = await open_ollama(import_files=False)
+    with pytest.raises(InvalidRequest, match="import_files"):
+        await pull(ollama, "other", "/any.gguf")
+
+
 async def test_a_pull_that_fails_is_an_error(ollama):
     with pytest.raises((BackendError, ModelNotFound)):
         async with aclosing(ollama.pull(PullRequest("127.0.0.1:1/library/x"))) as stages:

@@ -221,6 +221,19 @@ async def test_calls_of_tools_come_in_pieces():
     assert last.finish_reason == "tool_calls"
 
 
+async def test_calls_that_come_whole_need_no_place():
+    function = {"name": "move", "arguments": "{}"}
+    told = [{"id": name, "function": function} for name in "ab"]
+    body = event(choices=[{"delta": {"tool_calls": told}, "finish_reason": "tool_calls"}])
+    chunk, _ = await asked(body)
+    assert [(it.index, it.id) for it in chunk.calls] == [(0, "a"), (1, "b")]
+
+
+async def test_a_model_that_refuses_says_so_in_words():
+    body = event(choices=[{"delta": {"refusal": "I will not"}, "finish_reason": "stop"}])
+    assert (await asked(body))[0].text == "I will not"
+
+
 @pytest.mark.parametrize(
     "piece", [{}, 5, {"index": "0"}, {"index": 0, "id": 5}, {"index": 0, "function": 5}]
 )

@@ -7,8 +7,9 @@ from attrs import fields
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orac_backends._options import RANGES, checked_fields
+from orac_backends._options import checked_fields
 from orac_core import GenerateOptions, InvalidRequest
+from orac_core.ranges import RANGES
 
 anything = st.one_of(
     st.none(),

@@ -6,6 +6,7 @@ from playwright.async_api import expect
 from orac_core import BackendError, LoadRequest, Rates
 from tests.browser.visiting import CHROMIUM
 from tests.scripted import ScriptedBackend, ScriptedSensors, ScriptedSettings
+from tests.tiny_adapters import write_adapter
 from tests.tiny_models import write
 
 GIB = 1 << 30
@@ -180,3 +181,20 @@ async def test_all_of_it_is_done_with_the_keyboard(visit):
 async def test_without_models_it_says_where_to_put_one(visit):
     visit = await visit(ScriptedBackend(ScriptedSettings(())))
     await expect(visit.page.locator("main")).to_contain_text("No models found")
+
+
+async def test_the_adapters_of_a_model_are_told_and_what_is_wrong_with_one(visit, tmp_path):
+    write(tmp_path, "tiny-qwen3-0.6b")
+    write_adapter(tmp_path / "adapters" / "robot.gguf")
+    write_adapter(tmp_path / "adapters" / "arm.gguf", architecture="llama")
+    worn = [{"path": "robot", "scale": 0.5}, {"path": "arm"}]
+    settings = {
+        "adapters": str(tmp_path / "adapters"),
+        "files": {"tiny-qwen3-0.6b": {"adapters": worn}},
+    }
+    visit = await visit(manifest={"models": settings})
+    await visit.button("tiny-qwen3-0.6b").click()
+    facts = visit.page.locator("tr.more")
+    await expect(facts).to_contain_text(
+        "Adaptersrobot.gguf (scale 0.5), arm ▲ arm.gguf: it is made"
+    )

@@ -136,7 +136,7 @@ def test_where_no_backend_is_usable_the_models_are_named_too():
 
 
 def test_a_finding_says_what_it_is_about_and_reads_as_a_sentence():
-    assert {flaw.about for flaw in Flaw} == {"model", "instance", "plugin", "service"}
+    assert {flaw.about for flaw in Flaw} == {"model", "instance", "plugin", "role", "service"}
     assert str(Finding(Flaw.PLUGIN_BROKEN, "odd", "ImportError")) == "odd: ImportError"
     assert summary(()) == ""
 

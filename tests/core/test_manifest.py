@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from attrs import frozen
+from attrs import field, frozen, validators
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -116,7 +116,9 @@ def test_a_place_with_dots_in_its_name_is_quoted_as_in_toml():
 
 
 def test_a_number_out_of_range_is_a_mistake():
-    assert problems({"server": {"port": 65536}}) == ("'port' must be <= 65535: 65536 @ server",)
+    assert problems({"server": {"port": 65536}}) == (
+        "'port' must be <= 65535: 65536 @ server.port",
+    )
 
 
 def test_a_manifest_that_is_no_table_is_a_mistake():
@@ -208,3 +210,41 @@ def test_whatever_is_in_it_a_manifest_is_read_or_refused(data):
     except ConfigurationError as error:
         outcome = error
     assert isinstance(outcome, Manifest) or str(outcome).startswith("orac.toml: ")
+
+
+def test_values_that_are_refused_are_told_all_at_once_each_at_its_key_beside_all_else():
+    server = {"port": 80_000, "breaker_window": -3, "deadline": "5 fortnights", "max_queue": "x"}
+    profile = {
+        "models": {"general": {"name": "", "provder": "a"}, "coding": "m"},
+        "fallbacks": {"general": ["general"], "coding": ["m"], "nobody": ["m"], "typo": "m"},
+    }
+    data = {
+        "server": server,
+        "models": {"aliases": {"a/x": "y"}, "retires": 1},
+        "backends": {"a": {"kind": "ollama"}},
+        "profiles": {"default": profile},
+    }
+    places = {each.rpartition(" @ ")[2] for each in problems(data)}
+    assert places == {
+        *(f"server.{name}" for name in server),
+        *("models", 'models.aliases."a/x"'),
+        *("profiles.default.models.general", "profiles.default.models.general.name"),
+        *(f"profiles.default.fallbacks.{name}" for name in ("general", "coding", "nobody", "typo")),
+    }
+
+
+def test_what_a_validator_refuses_in_its_own_way_is_told_with_the_rest():
+    def refused(_, __, value):
+        raise ConfigurationError(f"{value} is nowhere")
+
+    @frozen
+    class Both:
+        url: str = field(validator=refused)
+        size: int = field(validator=validators.ge(1))
+
+    with pytest.raises(ConfigurationError) as caught:
+        structure({"url": "x", "size": 0}, Both, "test", "backends.a")
+    assert set(caught.value.problems) == {
+        "x is nowhere @ backends.a.url",
+        "'size' must be >= 1: 0 @ backends.a.size",
+    }

@@ -16,6 +16,7 @@ from orac_core import (
     Host,
     Instance,
     InstanceHealth,
+    InvalidRequest,
     LoadProgress,
     LoadRequest,
     ModelFiles,
@@ -359,3 +360,19 @@ async def test_a_kind_that_can_not_be_opened_is_an_error_that_names_the_instance
     with pytest.raises(BackendError, match="here: open failed: no such device"):
         async with Plugins().open("here", broken, NoSettings(), HOST):
             pass
+
+
+async def test_a_backend_whose_models_are_objects_hands_them_out():
+    @define(eq=False)
+    class Objects(ScriptedBackend):
+        @hookimpl
+        async def obtain(self, model):
+            return {"of": model}
+
+    instance = Plugins().bind("here", Objects())
+    assert await instance.obtain("small") == {"of": "small"}
+
+
+async def test_a_backend_that_has_no_objects_is_not_asked_for_one():
+    with pytest.raises(InvalidRequest, match="here can not hand out objects"):
+        await Plugins().bind("here", ScriptedBackend()).obtain("small")

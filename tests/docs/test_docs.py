@@ -119,14 +119,14 @@ def server():
     ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_commands_print_what_the_page_shows(page, server, tmp_path):
-    commands = Path(sys.executable).parent
-    environ = {
-        **os.environ,
-        "ORAC_URL": server,
-        "ORAC_MODELS_DIR": str(DEMO),
-        "PATH": f"{commands}:{os.environ['PATH']}",
-    }
+    environ = environment(server, ORAC_MODELS_DIR=str(DEMO))
     check_commands(page, environ, tmp_path, {"http://127.0.0.1:8000": server})
+
+
+def environment(server, **more):
+    """Return the environment in which the commands of a page find `orac` and its server."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "ORAC_URL": server, "PATH": path, **more}
 
 
 def check_commands(page, environ, folder, replaced=None):

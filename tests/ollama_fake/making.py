@@ -112,7 +112,13 @@ class Making:
         if found is None:
             raise self._unreachable(source, insecure=False)
         yield {"status": f"using existing layer {found[1].weights}"}
-        yield {"model": found[1]}
+        for digest in (body.get("adapters") or {}).values():
+            header = await self._header(digest)
+            if header.keys.get("general.type") != "adapter":
+                raise Refusal(400, "invalid adapter: not in GGUF adapter format")
+            yield {"status": "parsing GGUF"}
+        adapters = tuple((body.get("adapters") or {}).values())
+        yield {"model": evolve(found[1], adapters=adapters)}
 
     async def _from_files(self, files: Mapping[str, str], body: Mapping[str, Any]) -> Lines:
         if not files:

@@ -36,6 +36,7 @@ class Model:
 
     Attributes:
         weights: Digest of the file of the weights: ``sha256:`` and 64 digits.
+        adapters: Digests of the adapters on it.
         on_disk: Whether that file was uploaded, so that it can be missing.
         kv_bytes: What one token of the window takes in memory.
     """
@@ -58,6 +59,7 @@ class Model:
     system: str = ""
     license: str = ""
     settings: dict[str, Any] | None = None
+    adapters: tuple[str, ...] = ()
     modified_at: str = ""
 
     @classmethod

@@ -14,7 +14,9 @@ MOST = {"rounds": 1000, "missions": 100_000, "cycles": 50}
 """Of what takes long and shows nothing else, how much is possible."""
 
 NAMED_LIKE_ACTIONS = "Undocumented methods advertised: GET\n"
-ACTIONS = tuple(f"/v1/models/{it}" for it in ("load", "unload", "{id}/load", "{id}/unload"))
+ACTIONS = tuple(
+    f"/v1/models/{it}" for it in ("load", "unload", "provision", "{id}/load", "{id}/unload")
+)
 """Paths that are also those of models, whose ids may end so."""
 
 TOOL = re.compile("[A-Za-z0-9_-]{1,64}")
@@ -98,7 +100,8 @@ def is_preset(value):
 
 
 def is_much(value, name):
-    return type(value) is int and ENOUGH < value <= MOST[name]
+    whole = type(value) is int or (type(value) is float and value.is_integer())
+    return whole and ENOUGH < value <= MOST[name]
 
 
 @schemathesis.hook

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import orac_core
 from orac_core import Limits
 from orac_core.manifest import parse
+from orac_core.serving.breaker import Rule
 from tests.fake_ollama import FakeOllama
 from tests.fault_proxy import FaultProxy, Toxic
 from tests.server.serving import events, service
@@ -19,7 +20,7 @@ from tests.waiting import until
 
 PROMPT = {"model": "tiny", "prompt": "robot", "options": {"max_tokens": 8, "temperature": 0}}
 IDLE_S = 0.2
-LIMITS = Limits(list_s=0.2, health_s=0.2, unload_s=0.2)
+LIMITS = Limits(list_s=0.2, health_s=0.2, unload_s=0.2, sparing=Rule(pause_s=0.1))
 
 SLOW = {
     "latency": Toxic(latency_s=0.02),
@@ -38,7 +39,6 @@ CUTS = (0, 1, 100, 400)
 @pytest.fixture
 async def ends(monkeypatch):
     """The service between two proxies: one to its backend, one to its client."""
-    monkeypatch.setattr("orac_core.serving.breaker.PAUSE_S", 0.1)
     monkeypatch.setattr("orac_backends.ollama.api._ASK_S", IDLE_S)
     async with AsyncExitStack() as stack:
         fake = await stack.enter_async_context(FakeOllama().serving())

@@ -175,7 +175,7 @@ async def test_everything_that_is_not_well_is_listed_with_what_it_is_about(open_
     assert reply.body["message"] == (
         "required models not usable: gone; required models not loaded: fake/small"
     )
-    nothing = dict.fromkeys(("model", "instance", "plugin", "service"))
+    nothing = dict.fromkeys(("model", "instance", "plugin", "role", "service"))
     assert reply.body["degradation"] == [
         {
             "kind": "required models not usable",

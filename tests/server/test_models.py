@@ -29,11 +29,13 @@ FIELDS = {
     "context_length",
     "memory",
     "speed",
+    "savings",
     "expires_at",
     "warning",
     "last_used_at",
     "capabilities",
     "file",
+    "adapters",
 }
 ODD_NAMES = ("load", "unload", "a/b:c", "a/load", "ünï cödé", "100%", "a?b#c", "x..y", "a+b")
 
@@ -84,7 +86,7 @@ async def test_a_load_answers_when_the_model_is_ready(service, backend):
         "instance": "fake",
         "state": "ready",
         "verified": True,
-        "applied": {"context_length": 256, "gpu_layers": 0, "parallel": 3},
+        "applied": {"context_length": 256, "gpu_layers": 0, "parallel": 3, "adapters": []},
         "memory": {"estimated_bytes": None, "measured_bytes": 1000, "on_gpu_ratio": None},
         "already_loaded": False,
         "warning": None,

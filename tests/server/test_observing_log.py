@@ -343,3 +343,8 @@ def test_the_start_and_the_end_of_the_service_are_told():
         "server stopped",
     ]
     assert told[0]["url"] == f"{server.url}/"
+
+
+async def test_a_request_for_vectors_is_about_the_model_that_made_them(seen):
+    await seen.service.post("/v1/embeddings", {"model": "small", "input": "hi"})
+    assert seen.requests[0]["model"] == "fake/small"

@@ -215,13 +215,14 @@ async def test_exactly_the_documented_metrics_are_told(seen, backend, monkeypatc
     told = dict.fromkeys(("finish_reason", "ttft_ms", "queue_ms"), 0)
     for each in (
         Event("answer", 0, {**told, "instance": "fake", "model": "small", "error": "cancelled"}),
+        Event("fallback", 0, {"role": "a", "failed": "b", "next": "c", "error": "QueueFull"}),
         Event("model", 0, {"instance": "fake", "model": "small", "state": "failed"}),
         Event("model", 0, {"instance": "fake", "model": "small", "state": "stopped"}),
     ):
         watching.heard(each)
     watching.tallies.count("orac_cached_tokens_total", ("fake", "small"))
     model = ModelNow("fake", "small", ModelState.READY, 0, 0, 1, 0, 0.9, degraded=False)
-    census = Census((model,), (BackendNow("fake", usable=True, spared=False),))
+    census = Census((model,), (BackendNow("fake", usable=True),))
     monkeypatch.setattr(Fleet, "census", lambda _: census)
     watching.status, watching.memory_bytes = "healthy", 1
     seen.service.manager.sampler._kept.append(FULL)

@@ -32,11 +32,17 @@ def settings():
 
 
 @pytest.fixture
-async def served(fake, tmp_path, settings):
+def server():
+    """The table ``[server]`` that a test wants."""
+    return {}
+
+
+@pytest.fixture
+async def served(fake, tmp_path, settings, server):
     """The service in front of the fake, with one GGUF file in its folder."""
     write(tmp_path, MODEL)
     backends = {"ollama": {"kind": "ollama", "url": fake.url, **settings}}
-    manifest = parse({"backends": backends}, "a test")
+    manifest = parse({"backends": backends, "server": server}, "a test")
     async with (
         orac_core.open(manifest, models_dir=tmp_path, environ={}) as manager,
         service(manager) as served,
@@ -183,11 +189,9 @@ async def test_p44_a_broken_connection_is_an_error_and_never_an_answer(served, f
     assert [name for name, _ in found if name != "chunk"] == ["error"]
 
 
-async def test_p45_an_ollama_that_fails_again_and_again_is_spared_and_comes_back(
-    served, fake, monkeypatch
-):
+@pytest.mark.parametrize("server", [{"breaker_pause": "300ms"}])
+async def test_p45_an_ollama_that_fails_again_and_again_is_spared_and_comes_back(served, fake):
     await served.post("/v1/models/tiny/load")
-    monkeypatch.setattr("orac_core.serving.breaker.PAUSE_S", 0.3)
     fake.faults.drop = True
     for _ in range(5):
         assert (await served.post("/v1/prompt", PROMPT)).status == 503

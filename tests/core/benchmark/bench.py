@@ -55,6 +55,7 @@ class Engine(ScriptedBackend):
     fading: float = 1.0
     growing_bytes: int = 0
     says_nothing: bool = False
+    metered: frozenset[str] = frozenset()
 
     def _info(self, name: str) -> ModelInfo:
         info = evolve(super()._info(name), size_bytes=self.size_bytes)
@@ -64,7 +65,7 @@ class Engine(ScriptedBackend):
             memory_bytes=grown,
             context_length=self.loaded[name].context_length or self.context_length,
         )
-        return evolve(info, loaded=loaded)
+        return evolve(info, loaded=loaded, metered=name in self.metered)
 
     @hookimpl
     async def load(self, request: LoadRequest) -> AsyncGenerator[LoadProgress, None]:

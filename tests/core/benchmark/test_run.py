@@ -162,6 +162,16 @@ def test_without_names_all_models_that_are_loaded_are_measured():
     play(scene)
 
 
+def test_a_model_whose_answers_may_cost_is_measured_only_when_it_is_named():
+    async def scene(engine, runner):
+        await runner.manager.load(LoadRequest("fast"))
+        with pytest.raises(InvalidRequest, match="no model is loaded; name one"):
+            await outcome(runner, evolve(short(), models=()))
+        assert (await outcome(runner, short("fast"))).results[0].error is None
+
+    play(scene, Engine(metered=frozenset({"fast"})))
+
+
 def test_a_model_named_twice_is_measured_once():
     async def scene(engine, runner):
         report = await outcome(runner, short("fast", "here/fast"))

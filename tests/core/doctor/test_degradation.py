@@ -90,7 +90,7 @@ def test_a_sign_without_slowness_is_no_finding(cause):
     assert "as fast as it was" in diagnosis.summary
 
 
-@pytest.mark.parametrize("cause", set(Cause) - {Cause.UNKNOWN})
+@pytest.mark.parametrize("cause", sorted(set(Cause) - {Cause.UNKNOWN}))
 def test_a_sign_that_was_there_at_the_baseline_explains_nothing(cause):
     same = evolve(THEN, **SIGNS[cause])
     assert named(diagnosed(same, same)) == [Cause.UNKNOWN]

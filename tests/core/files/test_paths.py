@@ -60,3 +60,11 @@ def test_a_tilde_stands_for_the_home_folder():
 
 def test_a_tilde_within_a_name_is_a_letter():
     assert search_path(Path("~x/a~"), [], {}, CWD, HOME)[0].path == Path("/work/~x/a~")
+
+
+def test_the_folder_for_what_is_fetched_is_searched_after_those_of_the_manifest():
+    places = search_path(None, [Path("/one")], {}, CWD, HOME, downloads=Path("new"))
+    assert places[:2] == (
+        Place(Path("/one"), "manifest models.paths"),
+        Place(Path("/work/new"), "manifest models.downloads"),
+    )

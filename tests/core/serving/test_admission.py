@@ -47,6 +47,28 @@ async def test_what_never_waits_is_held_to_the_deadline_and_to_a_stop_too():
         Ticket(0).check()
 
 
+async def test_what_comes_after_a_turn_is_done_once_also_when_the_turn_never_came():
+    done: list[tuple[str, int]] = []
+    admission = Admission(Limits(max_concurrency=1, max_queue=0))
+    async with admission.turn(Ticket(5), lambda: done.append(("held", admission.active))):
+        with pytest.raises(QueueFull):
+            async with admission.turn(
+                Ticket(5), lambda: done.append(("refused", admission.active))
+            ):
+                pass
+        assert done == [("refused", 1)]
+    assert done == [("refused", 1), ("held", 0)]
+
+
+async def test_a_turn_that_ends_in_an_error_is_given_back():
+    admission = Admission(Limits(max_concurrency=1, max_queue=0))
+    with pytest.raises(ValueError, match="mine"):
+        async with admission.turn(Ticket(5)):
+            raise ValueError("mine")
+    async with admission.turn(Ticket(5)):
+        assert admission.active == 1
+
+
 async def test_who_leaves_the_queue_makes_room():
     admission = Admission(Limits(max_concurrency=1, max_queue=1))
     async with admission.turn(Ticket(5)):

@@ -1,11 +1,11 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from orac_core import BackendError, BackendUnavailable
-from orac_core.serving.breaker import FAILURES, PAUSE_S, Breaker
+from orac_core.serving.breaker import FAILURES, PAUSE_S, WINDOW_S, Breaker, Rule, Spell
 
 
 class Clock:
@@ -99,19 +99,143 @@ def test_a_sign_of_health_closes_it(breaker):
     assert passes(breaker)
 
 
-@given(st.lists(st.sampled_from(["fail", "succeed", "wait"]), max_size=60))
-def test_it_refuses_only_after_a_row_of_failures_and_never_beyond_its_pause(events):
-    clock = Clock()
-    breaker, row, failed_at = Breaker("x", clock), 0, 0.0
-    for event in events:
-        if event == "wait":
-            clock.now += 1
-            continue
-        spared = row >= FAILURES and clock.now < failed_at + PAUSE_S
-        outcome = tried(breaker, event)
-        assert ("in a row" in outcome) == spared
+def test_failures_that_are_further_apart_than_the_window_are_no_row(breaker, clock):
+    for _ in range(3 * FAILURES):
+        fail(breaker)
+        clock.now += WINDOW_S / (FAILURES - 1)
+    assert passes(breaker)
+
+
+def test_a_brief_question_that_hangs_counts_for_those_that_could_have_failed_meanwhile(
+    breaker, clock
+):
+    def hang(span_s):
+        with pytest.raises(BackendUnavailable), breaker.watching(brief=True):
+            clock.now += span_s
+            raise BackendUnavailable("no answer within 10 s")
+
+    for _ in range(2):
+        hang(10)
+        assert not breaker.open
+    hang(10)
+    assert breaker.open
+
+
+def test_an_answer_that_breaks_off_after_long_counts_once(breaker, clock):
+    with pytest.raises(BackendUnavailable), breaker.watching():
+        clock.now += 1000
+        raise BackendUnavailable("it died")
+    assert breaker.spell.failures == 1
+
+
+def test_a_rule_without_a_window_opens_at_the_first_failure(clock):
+    breaker = Breaker("ollama", clock, Rule(window_s=0))
+    fail(breaker)
+    assert breaker.open
+
+
+def test_how_often_and_how_long_is_a_rule(clock):
+    breaker = Breaker("ollama", clock, Rule(failures=2, window_s=10, pause_s=60))
+    fail(breaker, 2)
+    clock.now += 59
+    with pytest.raises(BackendUnavailable, match="2 times in a row and is given a pause of 1 s"):
+        breaker.refuse()
+    clock.now += 1
+    breaker.refuse()
+
+
+def test_it_says_how_it_stands_and_since_when(clock):
+    breaker = Breaker("ollama", clock, wall=lambda: clock.now + 1e9)
+    assert breaker.spell == Spell("closed", None, 0)
+    fail(breaker, FAILURES - 1)
+    assert breaker.spell == Spell("closed", None, FAILURES - 1)
+    fail(breaker)
+    assert breaker.spell == Spell("open", 1e9 + 1000, FAILURES)
+    clock.now += PAUSE_S
+    with breaker.watching():
+        assert breaker.spell == Spell("half_open", 1e9 + 1000, FAILURES)
+    assert breaker.spell == Spell("closed", 1e9 + 1000 + PAUSE_S, 0)
+
+
+def test_who_wants_to_know_is_told_when_it_opens_and_when_it_closes(clock):
+    told = []
+    breaker = Breaker("ollama", clock, turned=lambda it: told.append(it.open))
+    fail(breaker, FAILURES)
+    clock.now += PAUSE_S
+    fail(breaker)
+    breaker.recovered()
+    breaker.recovered()
+    assert told == [True, False]
+
+
+def test_while_somebody_asks_how_it_is_no_call_has_to_find_out(breaker, clock):
+    fail(breaker, FAILURES)
+    breaker.attended = True
+    clock.now += 100 * PAUSE_S
+    with pytest.raises(BackendUnavailable, match="in a row"):
+        breaker.refuse()
+    with breaker.probing():
+        assert breaker.spell.state == "half_open"
+    assert passes(breaker)
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """A breaker and what it should do, over any series of calls, pauses and signs of health."""
+
+    def __init__(self):
+        super().__init__()
+        self.clock = Clock()
+        self.turns: list[bool] = []
+        self.breaker = Breaker("x", self.clock, turned=lambda it: self.turns.append(it.open))
+        self.row, self.until, self.open = [], 0.0, False
+
+    @rule(span_s=st.sampled_from([0.5, 1.0, PAUSE_S, WINDOW_S]))
+    def wait(self, span_s):
+        self.clock.now += span_s
+
+    @rule()
+    def fail(self):
+        spared = self.open and self.clock.now < self.until
+        assert ("in a row" in tried(self.breaker, "fail")) == spared
+        if spared:
+            return
+        now = self.clock.now
+        self.row = [at for at in self.row if now - at < WINDOW_S] + [now]
+        self.open = self.open or len(self.row) >= FAILURES
+        self.until = now + PAUSE_S
+
+    @rule()
+    def succeed(self):
+        spared = self.open and self.clock.now < self.until
+        assert (tried(self.breaker, "succeed") != "well") == spared
         if not spared:
-            row, failed_at = (row + 1, clock.now) if event == "fail" else (0, failed_at)
+            self.row, self.open = [], False
+
+    @rule()
+    def be_well(self):
+        self.breaker.recovered()
+        self.row, self.open = [], False
+
+    @rule()
+    def probe_and_leave(self):
+        if not self.open or self.clock.now < self.until:
+            return
+        with suppress(KeyboardInterrupt), self.breaker.watching():
+            assert self.breaker.spell.state == "half_open"
+            assert "in a row" in tried(self.breaker, "succeed")
+            raise KeyboardInterrupt  # it is given up, and leaves room for another
+
+    @invariant()
+    def it_is_open_when_it_should_be_and_refuses_only_then(self):
+        assert self.breaker.open == self.open
+        assert self.breaker.spares == (self.open and self.clock.now < self.until)
+
+    @invariant()
+    def it_opens_and_closes_in_turn(self):
+        assert self.turns == [number % 2 == 0 for number in range(len(self.turns))]
+
+
+TestBreakerMachine = BreakerMachine.TestCase
 
 
 def tried(breaker, event):

@@ -46,6 +46,7 @@ class Model:
 
     instance: Instance
     model: str = "small"
+    metered: bool = False
 
     @property
     def key(self):

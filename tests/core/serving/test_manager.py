@@ -671,5 +671,5 @@ def test_run_refuses_an_empty_prompt_before_anything_is_opened():
 def test_every_error_has_one_root():
     errors = [getattr(orac_core, name) for name in orac_core.__all__]
     kinds = [each for each in errors if isinstance(each, type) and issubclass(each, Exception)]
-    assert len(kinds) == 16
+    assert len(kinds) == 17
     assert all(issubclass(each, OracError) for each in kinds)

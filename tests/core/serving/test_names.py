@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orac_core import ModelInfo
-from orac_core.serving.names import Names, Target, known
+from orac_core.serving.names import Attempt, Names, Target, known
 
 
 def ids(*names):
@@ -50,17 +50,17 @@ def test_the_ending_gguf_is_optional():
 
 
 def test_a_role_comes_before_a_model_of_the_same_name_and_is_named_in_the_target():
-    names = Names(roles={"shared": "tinyllama:latest"})
+    names = Names(roles={"shared": ("tinyllama:latest",)})
     assert names.resolve("shared", AVAILABLE) == Target("ollama", "tinyllama:latest", "shared")
 
 
 def test_a_role_may_mean_an_alias():
-    names = Names(roles={"general": "small"}, aliases={"small": "ollama/shared"})
+    names = Names(roles={"general": ("small",)}, aliases={"small": "ollama/shared"})
     assert names.resolve("general", AVAILABLE) == Target("ollama", "shared", "general")
 
 
 def test_names_that_mean_each_other_end():
-    names = Names(roles={"a": "b"}, aliases={"b": "a"})
+    names = Names(roles={"a": ("b",)}, aliases={"b": "a"})
     assert names.resolve("a", AVAILABLE) is None
 
 
@@ -70,8 +70,33 @@ def test_nothing_is_found_for_a_name_nobody_has():
 
 
 def test_the_table_lists_the_names_that_stand_for_each_model():
-    names = Names(roles={"general": "shared", "gone": "nothing"}, aliases={"s": "local/shared"})
+    names = Names(
+        roles={"general": ("shared",), "gone": ("nothing",)}, aliases={"s": "local/shared"}
+    )
     assert names.table(AVAILABLE) == {("local", "shared"): ("general", "s")}
+
+
+def test_a_role_is_tried_with_its_own_model_then_with_its_fallbacks():
+    names = Names(roles={"general": ("gone", "ollama/tinyllama", "shared")})
+    own, second, third = names.attempts("general")
+    assert (own, second.fallback, third.role) == (Attempt("gone", "general"), True, "general")
+    assert names.target(own, AVAILABLE) is None
+    assert names.target(second, AVAILABLE) == Target(
+        "ollama", "tinyllama:latest", "general", fallback=True
+    )
+    assert names.target(third, AVAILABLE) == Target("local", "shared", "general", fallback=True)
+
+
+def test_a_role_means_the_first_of_its_models_that_there_is():
+    names = Names(roles={"general": ("gone", "shared", "tinyllama")})
+    assert names.resolve("general", AVAILABLE) == Target("local", "shared", "general", True)  # noqa: FBT003
+    assert names.table(AVAILABLE) == {("local", "shared"): ("general",)}
+
+
+def test_what_is_no_role_has_nothing_in_its_place():
+    names = Names(roles={"general": ("a", "b")}, aliases={"small": "shared"})
+    assert names.attempts("small") == (Attempt("small"),)
+    assert names.attempts("") == (Attempt(""),)
 
 
 words = st.text(min_size=1, max_size=8)
@@ -83,7 +108,7 @@ instances = st.dictionaries(
 
 @given(
     st.text(max_size=20),
-    st.dictionaries(words, words, max_size=3),
+    st.dictionaries(words, st.lists(words, min_size=1, max_size=3).map(tuple), max_size=3),
     st.dictionaries(words, words, max_size=3),
     instances,
 )
@@ -97,3 +122,16 @@ def test_instance_and_model_always_mean_that_model(available):
     for instance, models in available.items():
         for model in models:
             assert Names().resolve(f"{instance}/{model}", available) == Target(instance, model)
+
+
+def test_what_is_missing_is_told_with_what_helps():
+    names = Names({"talk": ("local/x", "local/y")}, skipped={"see": "no backend offers it"})
+    own, spare = names.attempts("talk")
+    told = {each.name: str(names.missing(each)) for each in (own, spare, *names.attempts("see"))}
+    assert told == {
+        "local/x": "model 'local/x' not found; the role 'talk' stands for it; "
+        "`orac provision --roles talk` fetches it where it can be fetched",
+        "local/y": "model 'local/y' not found; `orac list` shows the models there are",
+        "see": "model 'see' not found; a role is called that, which is skipped: no backend "
+        "offers it",
+    }

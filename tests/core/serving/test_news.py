@@ -124,6 +124,8 @@ async def test_an_answer_is_told_by_its_figures(manager, heard):
     assert data == {
         "instance": "here",
         "model": "small",
+        "role": None,
+        "served_by_fallback": False,
         "finish_reason": "stop",
         "error": None,
         "prompt_tokens": 2,

@@ -302,5 +302,5 @@ def test_the_json_has_the_sections_under_their_names(models):
     found, _ = facts("--models-dir", models)
     assert list(found) == [
         *("ok", "verdict", "software", "environment", "server", "manifest", "places"),
-        *("state", "plugins", "instances", "models", "findings"),
+        *("state", "plugins", "instances", "roles", "models", "findings"),
     ]

@@ -58,11 +58,12 @@ def test_it_says_where_it_listens_and_what_it_serves(models):
     tiny_models.write(models, "tiny-pythia")
     process = start("serve", "--port", 0, "--models-dir", models, "--demo")
     address = first_line(process)
-    out, _ = ended(process)
+    served, trial = process.stdout.readline(), process.stdout.readline()
+    ended(process)
     assert address.startswith("ORAC is at http://127.0.0.1:")
-    assert "2 models" in out
-    assert str(models) in out
-    assert f'orac prompt --url {address.split()[-1][:-1]} orac-robot "Move forward' in out
+    assert "2 models" in served
+    assert str(models) in served
+    assert f'orac prompt --url {address.split()[-1][:-1]} orac-robot "Move forward' in trial
     assert process.returncode == 0
 
 
@@ -109,7 +110,9 @@ def test_a_manifest_that_is_none_is_named(tmp_path, text):
 
 def test_a_mistake_in_the_settings_of_a_backend_is_named(alone):
     (alone / "orac.toml").write_text('[backends.local]\nkind = "llamacpp"\nulr = 1\n')
-    assert "ulr" in refused("--port", 0)
+    said = refused("--port", 0)
+    assert "orac.toml: 1 mistake" in said
+    assert "ulr" in said
 
 
 @pytest.mark.parametrize("option", ["--models-dir", "--manifest"])

@@ -8,10 +8,10 @@ from attrs import frozen
 from msgspec import Meta
 
 from orac_core import ModelManager
-from orac_core.provision import Provisioned, Step
+from orac_core.provision import Provisioned, Step, told
 
 from .requests import Name
-from .wire import Json, ms
+from .wire import Json
 
 Names = Annotated[tuple[Name, ...], Meta(max_length=256)]
 
@@ -35,34 +35,20 @@ class ProvisionBody:
     stream: bool = False
 
 
-def step(told: Step) -> Json:
+def step(each: Step) -> Json:
     """Return an event ``progress``."""
     return {
-        "role": told.role,
-        "model": told.model,
-        "message": told.message,
-        "completed": told.completed,
-        "total": told.total,
-    }
-
-
-def done(report: Provisioned) -> Json:
-    """Return what was done for one role."""
-    return {
-        "role": report.role,
-        "model": report.model,
-        "instance": report.instance,
-        "action": report.action,
-        "reason": report.reason,
-        "fetched_bytes": report.fetched_bytes,
-        "size_bytes": report.size_bytes,
-        "elapsed_ms": ms(report.elapsed_s),
+        "role": each.role,
+        "model": each.model,
+        "message": each.message,
+        "completed": each.completed,
+        "total": each.total,
     }
 
 
 def known(manager: ModelManager) -> list[Json]:
     """Return what was last done for each role."""
-    return [done(each) for each in manager.provisioning.reports.values()]
+    return [told(each) for each in manager.provisioning.reports.values()]
 
 
 async def events(
@@ -73,7 +59,7 @@ async def events(
     async with aclosing(_steps(manager, body)) as steps:
         async for each in steps:
             if isinstance(each, Provisioned):
-                rows.append(done(each))
+                rows.append(told(each))
             else:
                 yield "progress", step(each)
     yield "done", {"profile": manager.provisioning.profile, "roles": rows}

@@ -2,7 +2,7 @@
 
 from .plan import Wish, candidates, names_a_host, of_role
 from .provisioning import Provisioning
-from .report import Action, Provisioned, Step
+from .report import Action, Provisioned, Step, told
 
 __all__ = [
     "Action",
@@ -13,4 +13,5 @@ __all__ = [
     "candidates",
     "names_a_host",
     "of_role",
+    "told",
 ]

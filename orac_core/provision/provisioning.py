@@ -23,7 +23,7 @@ from ..types import PullRequest
 from .errand import run
 from .fetch import Fetch, Report
 from .plan import Wish, candidates, names_a_host, of_role
-from .report import Provisioned, Step
+from .report import Provisioned, Step, told
 
 AGAIN_S = 5.0
 """A fetch that failed is not tried again by the use of a role before so long."""
@@ -242,25 +242,12 @@ class Provisioning:
             self._failed_at[report.role] = self.clock()
         if report.role in self.roles:
             self.reports[report.role] = report
-        self.events.publish("provision", **_told(report))
+        self.events.publish("provision", **told(report))
         return report
 
 
 def _key(request: PullRequest, instances: tuple[str, ...]) -> Key:
     return evolve(request, force=False), instances
-
-
-def _told(report: Provisioned) -> dict[str, object]:
-    return {
-        "role": report.role,
-        "model": report.model,
-        "instance": report.instance,
-        "action": report.action,
-        "reason": report.reason,
-        "fetched_bytes": report.fetched_bytes,
-        "size_bytes": report.size_bytes,
-        "elapsed_ms": round(report.elapsed_s * 1000, 3),
-    }
 
 
 def _not_fetched(report: Provisioned, again_s: float) -> BackendError:

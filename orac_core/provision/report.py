@@ -1,6 +1,6 @@
 """What came of making a model be there."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import frozen
 
@@ -56,3 +56,17 @@ class Provisioned:
     def is_there(self) -> bool:
         """Whether the model can be loaded now."""
         return self.action not in ("skipped", "failed")
+
+
+def told(report: Provisioned) -> dict[str, Any]:
+    """Return what was done in plain JSON values, with a unit in the name of each number."""
+    return {
+        "role": report.role,
+        "model": report.model,
+        "instance": report.instance,
+        "action": report.action,
+        "reason": report.reason,
+        "fetched_bytes": report.fetched_bytes,
+        "size_bytes": report.size_bytes,
+        "elapsed_ms": round(report.elapsed_s * 1000, 3),
+    }

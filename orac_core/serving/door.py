@@ -102,23 +102,15 @@ async def open_manager(  # noqa: PLR0913 - named in every call but the first
     registry = Registry() if registry is None else registry
     host = Host(files, environ, _downloads(known), registry)
     async with AsyncExitStack() as stack:
-        events = Events()
         backends = await _open_backends(stack, known, active, plugins, host)
-        manager = ModelManager(
+        manager = _manager(
+            known,
+            active,
             backends,
-            plugins,
-            files,
-            _names(known, active),
-            limits or _limits(known),
-            known.models,
-            benchmark=known.benchmark,
-            adapters=Adapters(files, adapter_folder(known)),
-            events=events,
-            provisioning=_provisioning(known, active, backends, events),
-            required=_required(known),
-            profile=active,
+            host,
+            plugins=plugins,
+            limits=limits or _limits(known),
             state=state,
-            registry=host.registry,
             sensors=await stack.enter_async_context(sensors or Sensors()),
         )
         await stack.enter_async_context(_scrubbed(known, manager))
@@ -210,6 +202,27 @@ def backends_of(
         return entries, unasked
     added = {name: it for name, it in FOR_REGISTERED.items() if name not in entries}
     return {**entries, **added}, unasked | added.keys()
+
+
+def _manager(
+    manifest: Manifest, active: ActiveProfile, backends: Backends, host: Host, **given: Any
+) -> ModelManager:
+    """Return the manager of what was opened, with what is *given* besides."""
+    events = Events()
+    return ModelManager(
+        backends=backends,
+        files=host.files,
+        names=_names(manifest, active),
+        settings=manifest.models,
+        benchmark=manifest.benchmark,
+        adapters=Adapters(host.files, adapter_folder(manifest)),
+        events=events,
+        provisioning=_provisioning(manifest, active, backends, events),
+        required=_required(manifest),
+        profile=active,
+        registry=host.registry,
+        **given,
+    )
 
 
 def model_files(

@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
+from attrs import frozen
 
 import orac_core
 from orac_core import ConfigurationError, ModelManager, Plugins
@@ -21,6 +23,54 @@ from .output import Marks, as_json, marks, say, waiting
 from .plugins import inventory
 from .quick import WITHIN_S, Asked, quick
 from .running import FAILED, failures_told, run
+
+
+@frozen(kw_only=True)
+class Flags:
+    """What the options say, but those that every command has, and those of --gpu."""
+
+    model: str | None
+    manifest: Path | None
+    models_dir: Path | None
+    in_brief: bool
+    only_server: bool
+    within_s: int | None
+    bundled: str | None
+    degradation: bool
+    experiment: bool
+    remedy: bool
+    forget: bool
+
+    def mixture(self, *, room: bool) -> str | None:
+        """Return why options do not go together; *room* says that --gpu is among them."""
+        slow_ones = self.experiment or self.remedy or self.forget
+        brief_ones = bool(self.only_server or self.within_s)
+        folders = bool(self.manifest or self.models_dir)
+        others = self.in_brief or brief_ones or self.bundled is not None or folders
+        wrong = {
+            "--gpu goes with --min-free-gib, --min-free-ratio, --all-devices, --no-cuda, "
+            "--url, --json; `orac plan MODEL` says whether a model fits": room
+            and bool(others or self.degradation or slow_ones or self.model),
+            "--degradation goes with --experiment, --remedy or --forget, --url, --json": (
+                self.degradation and others
+            ),
+            "--experiment, --remedy and --forget belong to --degradation": (
+                slow_ones and not self.degradation
+            ),
+            "--bundle does not go with --quick": self.in_brief and self.bundled is not None,
+            "--server and --within belong to --quick": brief_ones and not self.in_brief,
+            "--server does not go with --manifest or --models-dir": self.only_server and folders,
+        }
+        return next((text for text, holds in wrong.items() if holds), None)
+
+    def slowness(self, url: str) -> slow.Asked:
+        """Return what --degradation asks of the server at *url*."""
+        return slow.Asked(self.model, self.experiment, self.remedy, self.forget, url)
+
+    def asked(self, url: str) -> Asked:
+        """Return what is asked otherwise."""
+        within_s = self.within_s or WITHIN_S
+        return Asked(self.model, url, self.only_server, self.manifest, self.models_dir, within_s)
 
 
 @click.command("doctor")
@@ -63,23 +113,7 @@ from .running import FAILED, failures_told, run
 @gpu_options
 @url_option
 @json_option
-def doctor_command(  # noqa: PLR0913 - click passes each option by itself
-    *,
-    model: str | None,
-    manifest: Path | None,
-    models_dir: Path | None,
-    in_brief: bool,
-    only_server: bool,
-    within_s: int | None,
-    bundled: str | None,
-    degradation: bool,
-    experiment: bool,
-    remedy: bool,
-    forget: bool,
-    room: gpu.Asked | None,
-    url: str,
-    in_json: bool,
-) -> None:
+def doctor_command(*, room: gpu.Asked | None, url: str, in_json: bool, **given: Any) -> None:
     """Say what works, what does not, and what to do.
 
     Looks at this machine from a process of its own, whether a server is running or not. With
@@ -104,35 +138,17 @@ def doctor_command(  # noqa: PLR0913 - click passes each option by itself
     no archive, with --degradation when a model is slow, with --gpu when less is free than is wanted
     or, where nothing is wanted, when it is critical.
     """
+    flags = Flags(**given)
+    if mixture := flags.mixture(room=room is not None):
+        raise click.UsageError(mixture)
     if room is not None:
-        others = (degradation, experiment, remedy, forget, in_brief, only_server, within_s)
-        if any(others) or model or bundled is not None or manifest or models_dir:
-            raise click.UsageError(
-                "--gpu goes with --min-free-gib, --min-free-ratio, --all-devices, --no-cuda, "
-                "--url, --json; `orac plan MODEL` says whether a model fits"
-            )
         gpu.gpu(room, url, in_json=in_json)
-        return
-    if degradation:
-        if in_brief or only_server or within_s or bundled is not None or manifest or models_dir:
-            raise click.UsageError(
-                "--degradation goes with --experiment, --remedy or --forget, --url, --json"
-            )
-        slow.degradation(slow.Asked(model, experiment, remedy, forget, url), in_json=in_json)
-        return
-    if experiment or remedy or forget:
-        raise click.UsageError("--experiment, --remedy and --forget belong to --degradation")
-    if in_brief and bundled is not None:
-        raise click.UsageError("--bundle does not go with --quick")
-    if not in_brief and (only_server or within_s):
-        raise click.UsageError("--server and --within belong to --quick")
-    if only_server and (manifest or models_dir):
-        raise click.UsageError("--server does not go with --manifest or --models-dir")
-    asked = Asked(model, url, only_server, manifest, models_dir, within_s or WITHIN_S)
-    if bundled is not None:
-        pack(asked, bundled, in_json=in_json)
+    elif flags.degradation:
+        slow.degradation(flags.slowness(url), in_json=in_json)
+    elif flags.bundled is not None:
+        pack(flags.asked(url), flags.bundled, in_json=in_json)
     else:
-        (quick if in_brief else thorough)(asked, in_json=in_json)
+        (quick if flags.in_brief else thorough)(flags.asked(url), in_json=in_json)
 
 
 def thorough(asked: Asked, *, in_json: bool) -> None:

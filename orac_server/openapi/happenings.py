@@ -11,10 +11,10 @@ from orac_core.devices import Power
 from orac_core.doctor import Cause
 from orac_core.events import Kind
 from orac_core.health import Status
-from orac_core.provision import Action
 from orac_core.types import LoadStage
 
 from .kinds import SOMETIMES, Moment
+from .provisions import ProvisionedRole
 
 KINDS = tuple(kind for kind in get_args(Kind) if kind != "lost")
 
@@ -313,28 +313,14 @@ class BaselineMade(OfModel):
 
 
 @frozen(kw_only=True)
-class RoleProvisioned(Happening):
+class RoleProvisioned(ProvisionedRole):
     """Something was done to make the model of a role be there.
 
     Attributes:
-        role: The role, or the name that was asked for.
-        model: Name of its model.
-        instance: The backend that has it; null when none has.
-        action: What was done.
-        reason: Why it was skipped or failed; null when it was not.
-        fetched_bytes: What was fetched or copied for it.
-        size_bytes: What it takes on the disk; null where that is not known.
-        elapsed_ms: Time it took.
+        at: When.
     """
 
-    role: str
-    model: str
-    instance: str | None
-    action: Action
-    reason: str | None
-    fetched_bytes: int
-    size_bytes: int | None
-    elapsed_ms: float
+    at: Moment
 
 
 @frozen(kw_only=True)

@@ -41,14 +41,14 @@ from .errors import (
     TooManyStreams,
 )
 from .files import GgufHeader, HashProgress, ModelFile, ModelFiles, Verified, expected, verify
-from .health import Health
+from .health import Finding, Flaw, Health
 from .hookspecs import hookimpl
 from .kinds import BackendKind, Host
 from .manifest import Manifest
-from .plugins import Instance, Plugins
+from .plugins import Instance, Plugin, Plugins
 from .ranges import numbers_given, option_problems
 from .registry import Registration, Registry
-from .serving import Limits, ModelManager, run
+from .serving import Limits, ModelManager, Start, run
 from .serving import open_manager as open  # noqa: A004 - read as orac_core.open
 from .shape import Block, Shape, Weights
 from .state_directory import StateDirectory
@@ -90,7 +90,9 @@ __all__ = [
     "Embedded",
     "Embeddings",
     "FileInfo",
+    "Finding",
     "FinishReason",
+    "Flaw",
     "GenerateOptions",
     "GenerateRequest",
     "GgufHeader",
@@ -116,6 +118,7 @@ __all__ = [
     "ModelNotFound",
     "ModelState",
     "OracError",
+    "Plugin",
     "PluginError",
     "Plugins",
     "PromptTooLong",
@@ -131,6 +134,7 @@ __all__ = [
     "Shape",
     "ShuttingDown",
     "Speed",
+    "Start",
     "StateConflict",
     "StateDirectory",
     "Token",

@@ -34,6 +34,13 @@ from .types import InstanceHealth, LoadProgress, LoadRequest, ModelInfo, PullPro
 PROJECT = "orac"
 """Name of the entry-point group, and of the project in pluggy."""
 
+HOOK_VERSION = "1.0"
+"""Version of these hooks and of the values they take and return.
+
+The first number grows when a plugin that fitted may no longer do so, the second when there is more
+that a plugin may use. A plugin says which it was built for in ``orac_hooks = "1.0"``.
+"""
+
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a function or method as the implementation of the hook of the same name."""

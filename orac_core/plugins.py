@@ -18,7 +18,8 @@ from attrs import define, field, frozen
 from . import hookspecs
 from .conversation import Chunk, Embeddings, EmbedRequest, GenerateRequest
 from .errors import BackendError, InvalidRequest, OracError, PluginError
-from .hookspecs import PROJECT
+from .hook_version import HookVersion
+from .hookspecs import HOOK_VERSION, PROJECT
 from .kinds import BackendKind, Host
 from .types import InstanceHealth, LoadProgress, LoadRequest, ModelInfo, PullProgress, PullRequest
 
@@ -41,6 +42,7 @@ class Plugin:
         distribution: Name of the package that brought it, if that is known.
         kinds: The kinds of backend it offers.
         wraps: The hooks it wraps.
+        hooks: The version of the hooks it was built for; None when it does not say.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Plugin:
     distribution: str | None
     kinds: tuple[BackendKind, ...]
     wraps: tuple[str, ...]
+    hooks: str | None = None
 
 
 @define(eq=False)
@@ -84,15 +87,17 @@ class Plugins:
         """Take *module* in as a plugin.
 
         Raises:
-            PluginError: when it breaks the contract, or its name or a kind of it is taken.
+            PluginError: when it breaks the contract, is built for hooks that these are not, or its
+                name or a kind of it is taken.
         """
         if name in self.plugins:
             raise PluginError(f"there is a plugin named {name!r} already; rename the entry point")
+        hooks = _built_for(module)
         kinds, wraps = _offered(name, module)
         for kind in kinds:
             if kind.name in self.kinds:
                 raise PluginError(f"the kind {kind.name!r} is taken by another plugin")
-        self.plugins[name] = Plugin(name, module, distribution, kinds, wraps)
+        self.plugins[name] = Plugin(name, module, distribution, kinds, wraps, hooks)
         self.kinds |= {kind.name: kind for kind in kinds}
 
     def bind(self, name: str, backend: object) -> "Instance":
@@ -292,6 +297,17 @@ class _Translating:
             raise translated from error
 
 
+def _built_for(module: object) -> str | None:
+    """Return the version of the hooks that *module* says it was built for."""
+    said = getattr(module, "orac_hooks", None)
+    if said is None:
+        return None
+    built_for = HookVersion.of(said)
+    if misfit := HookVersion.of(HOOK_VERSION).misfit(built_for):
+        raise PluginError(misfit)
+    return str(built_for)
+
+
 def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -351,4 +367,10 @@ def _translated(error: Exception, instance: str, operation: str) -> OracError:
 
 def _reason(error: Exception, distribution: str | None) -> str:
     origin = f" (from {distribution})" if distribution else ""
-    return f"{type(error).__name__}: {error}{origin}"
+    return f"{type(error).__name__}: {error}{_hint(error)}{origin}"
+
+
+def _hint(error: Exception) -> str:
+    """Say what it may mean that a plugin imports what the library does not have."""
+    missing = isinstance(error, ImportError) and (error.name or "").split(".")[0] == "orac_core"
+    return f"; it may be built for other hooks than {HOOK_VERSION}" if missing else ""

@@ -7,7 +7,10 @@ from orac_core import BackendKind, Host, hookimpl
 
 from .settings import OllamaSettings
 
-__all__ = ["OllamaSettings", "backend_kinds"]
+__all__ = ["OllamaSettings", "backend_kinds", "orac_hooks"]
+
+orac_hooks = "1.0"
+"""The version of the hooks it is built for."""
 
 
 @hookimpl

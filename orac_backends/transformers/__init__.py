@@ -8,7 +8,10 @@ from orac_core import BackendKind, Host, hookimpl
 
 from .settings import TransformersSettings
 
-__all__ = ["TransformersSettings", "backend_kinds"]
+__all__ = ["TransformersSettings", "backend_kinds", "orac_hooks"]
+
+orac_hooks = "1.0"
+"""The version of the hooks it is built for."""
 
 
 @hookimpl

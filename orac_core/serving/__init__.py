@@ -4,5 +4,6 @@ from .admission import Limits
 from .door import open_manager, run
 from .manager import ModelManager
 from .names import Names
+from .start import Start
 
-__all__ = ["Limits", "ModelManager", "Names", "open_manager", "run"]
+__all__ = ["Limits", "ModelManager", "Names", "Start", "open_manager", "run"]

@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, Entry] = MappingProxyType(
         "bench": Entry("bench", "Measure models, and compare what was measured."),
         "verify": Entry("verify", "Read model files whole and say which are as they should be."),
         "plugins": Entry("plugins", "List the plugins: what they offer and which are broken."),
+        "conformance": Entry("conformance", "Hold a kind of backend to the contract of the hooks."),
         "config": Entry("config", "Print what holds, and where each value comes from."),
         "doctor": Entry("doctor", "Say what works, what does not, and what to do."),
     },

@@ -5,13 +5,12 @@ from typing import Any
 
 import click
 
-from orac_core import BackendKind, Plugins
-from orac_core.plugins import Plugin
+from orac_core import BackendKind, Plugin, Plugins
 
 from .options import json_option
 from .output import as_json, note, plain, table
 
-COLUMNS = ("PLUGIN", "KINDS", "ENGINE", "WRAPS", "DISTRIBUTION", "PROBLEM")
+COLUMNS = ("PLUGIN", "KINDS", "ENGINE", "WRAPS", "HOOKS", "DISTRIBUTION", "PROBLEM")
 
 
 @click.command("plugins")
@@ -34,9 +33,11 @@ def plugins_command(*, in_json: bool) -> None:
 
 def inventory(plugins: Plugins) -> dict[str, Any]:
     """Return all there is to know of the plugins, as JSON has it."""
-    nothing: dict[str, Any] = {"distribution": None, "version": None, "kinds": [], "wraps": []}
+    nothing: dict[str, Any] = {"distribution": None, "version": None, "hooks": None}
+    none: dict[str, Any] = {"kinds": [], "wraps": []}
     broken = [
-        {"name": name, **nothing, "problem": reason} for name, reason in plugins.broken.items()
+        {"name": name, **nothing, **none, "problem": reason}
+        for name, reason in plugins.broken.items()
     ]
     return {"plugins": [*map(_sound, plugins.plugins.values()), *broken]}
 
@@ -49,6 +50,7 @@ def _sound(plugin: Plugin) -> dict[str, Any]:
         "version": _version(plugin.distribution),
         "kinds": kinds,
         "wraps": list(plugin.wraps),
+        "hooks": plugin.hooks,
         "problem": None,
     }
 
@@ -75,6 +77,7 @@ def _row(each: dict[str, Any]) -> list[str]:
         plain([kind["name"] for kind in kinds] or None),
         plain([kind["engine_version"] for kind in kinds if kind["engine_version"]] or None),
         plain(each["wraps"] or None),
+        plain(each["hooks"]),
         plain(" ".join(origin)),
         plain(each["problem"]),
     ]

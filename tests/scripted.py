@@ -1,7 +1,7 @@
 """A backend whose every move a test decides: for what a real engine can not be made to do."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any
@@ -28,7 +28,7 @@ from orac_core import (
     Usage,
     hookimpl,
 )
-from orac_core.devices import Machine, Memory, Sensors
+from orac_core.devices import Machine, Sensors
 
 
 @frozen
@@ -175,21 +175,6 @@ class NoSensors(Sensors):
 
     async def look(self) -> Machine:
         return Machine()
-
-
-@define(eq=False)
-class ScriptedSensors(Sensors):
-    """A machine whose CPU and GPU share so much memory, of which something takes a part."""
-
-    total_bytes: int = field(kw_only=True)
-    taken_bytes: Callable[[], int] = field(kw_only=True)
-    page_cache_bytes: int = field(default=0, kw_only=True)
-
-    async def look(self) -> Machine:
-        left = self.total_bytes - self.taken_bytes()
-        return Machine(
-            Memory(self.total_bytes, left, page_cache_bytes=self.page_cache_bytes, unified=True)
-        )
 
 
 def plugins(*backends: ScriptedBackend, adapters: bool = True) -> Plugins:

@@ -43,7 +43,8 @@ CORE = (
         "statistics",
     ),
     *("events", "blackbox", "devices", "memory", "pace", "doctor", "manifest", "registry", "kinds"),
-    *("hookspecs", "plugins", "health", "provision", "serving", "benchmark"),
+    *("hook_version", "hookspecs", "plugins", "health", "provision", "serving", "benchmark"),
+    "testing",
 )
 """The rooms of the core, each importing only those before it."""
 

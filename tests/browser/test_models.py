@@ -4,8 +4,9 @@ import pytest
 from playwright.async_api import expect
 
 from orac_core import BackendError, LoadRequest, Rates
+from orac_core.testing import FakeDevice
 from tests.browser.visiting import CHROMIUM
-from tests.scripted import ScriptedBackend, ScriptedSensors, ScriptedSettings
+from tests.scripted import ScriptedBackend, ScriptedSettings
 from tests.tiny_adapters import write_adapter
 from tests.tiny_models import write
 
@@ -84,7 +85,7 @@ async def test_it_says_what_fits_and_what_would_have_to_go(visit):
         ScriptedSettings(("small", "large", "huge")),
         sizes={"small": 1 * GIB, "large": 3 * GIB, "huge": 30 * GIB},
     )
-    sensors = ScriptedSensors(total_bytes=int(4.2 * GIB), taken_bytes=lambda: backend.taken_bytes)
+    sensors = FakeDevice(total_bytes=int(4.2 * GIB), taken_bytes=lambda: backend.taken_bytes)
     visit = await visit(backend, sensors=sensors)
     fits = visit.page.locator(".fits")
     await expect(visit.model("fake/small").locator(".fits")).to_have_text("✓ fits")

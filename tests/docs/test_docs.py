@@ -33,6 +33,7 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 RUNNABLE = {"python", "console", "toml", "json"}
 SHOWN_ONLY = {"sh", "text", "mermaid", "html", "ini", "dockerfile", "yaml", "javascript", "gbnf"}
 DEMO = ROOT / "orac_server" / "demo"
+SHOWN_BACKEND = ROOT / "examples/plugins/orac-backend-phrases"
 
 
 @frozen
@@ -95,6 +96,7 @@ PROGRAMS = [
 @pytest.mark.parametrize("block", PROGRAMS, ids=str)
 def test_python_runs(block, tmp_path):
     environ = {**os.environ, "ORAC_MODELS_DIR": str(DEMO), "HOME": str(tmp_path)}
+    environ["PYTHONPATH"] = str(SHOWN_BACKEND)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", block.text],
         cwd=tmp_path,

@@ -7,7 +7,8 @@ from attrs import evolve
 import orac_core
 from orac_core.doctor import patient
 from orac_core.manifest import parse
-from tests.scripted import ScriptedBackend, ScriptedSensors, plugins
+from orac_core.testing import FakeDevice
+from tests.scripted import ScriptedBackend, plugins
 from tests.server.serving import TESTS
 from tests.server.serving import service as serving
 from tests.server.slow_board import SlowBoard
@@ -102,7 +103,7 @@ def open_board(open_service):
 
     async def opened(backend=None, **files):
         backend = backend or ScriptedBackend(sizes={"small": GIB, "large": 3 * GIB})
-        sensors = ScriptedSensors(
+        sensors = FakeDevice(
             total_bytes=4 * GIB, taken_bytes=lambda: backend.taken_bytes, page_cache_bytes=GIB
         )
         manifest = {**SCRIPTED, "models": {"files": files}}

@@ -20,10 +20,11 @@ from orac_core.devices import DeviceSample
 from orac_core.events import Event
 from orac_core.serving.census import BackendNow, Census, ModelNow
 from orac_core.serving.fleet import Fleet
+from orac_core.testing import FakeDevice
 from orac_server.observing.observer import Observer
 from orac_server.observing.table import TABLE
 from orac_server.observing.tallies import Histogram, Tallies
-from tests.scripted import ScriptedBackend, ScriptedSensors
+from tests.scripted import ScriptedBackend
 from tests.server.watched import labels, samples, watched
 from tests.waiting import until
 
@@ -137,7 +138,7 @@ async def test_loads_unloads_and_failures_are_counted(seen, backend):
 
 async def test_a_model_that_had_to_go_is_counted():
     backend = ScriptedBackend(sizes={"small": GIB, "large": 3 * GIB})
-    sensors = ScriptedSensors(
+    sensors = FakeDevice(
         total_bytes=4 * GIB, taken_bytes=lambda: backend.taken_bytes, page_cache_bytes=GIB
     )
     async with watched(backend, sensors=sensors) as seen:

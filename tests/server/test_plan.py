@@ -4,7 +4,8 @@ import psutil
 import pytest
 
 from orac_core.devices import Machine, Memory, Sensors
-from tests.scripted import NoSensors, ScriptedBackend, ScriptedSensors
+from orac_core.testing import FakeDevice
+from tests.scripted import NoSensors, ScriptedBackend
 from tests.server.conftest import GIB, SCRIPTED
 
 MIB = 1 << 20
@@ -223,6 +224,6 @@ async def test_real_models_that_do_not_fit_together_take_turns(open_service, tin
 
 async def test_a_service_without_sizes_loads_what_it_is_told(open_service):
     backend = ScriptedBackend()
-    sensors = ScriptedSensors(total_bytes=1, taken_bytes=lambda: 0)
+    sensors = FakeDevice(total_bytes=1, taken_bytes=lambda: 0)
     service = await open_service(backend, manifest=SCRIPTED, sensors=sensors)
     assert (await service.post("/v1/models/small/load")).status == 200

@@ -261,4 +261,21 @@ def test_the_plugins_are_listed():
     (ours,) = [each for each in listed if each["name"] == "llamacpp"]
     assert [kind["name"] for kind in ours["kinds"]] == ["llamacpp"]
     assert ours["distribution"] == "orac"
+    assert ours["hooks"] == "1.0"
     assert ours["problem"] is None
+
+
+def test_a_plugin_built_for_other_hooks_is_listed_with_what_to_do(tmp_path, monkeypatch):
+    (tmp_path / "orac_of_tomorrow.py").write_text('orac_hooks = "99.0"\n')
+    told = tmp_path / "orac_of_tomorrow-3.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: orac-of-tomorrow\nVersion: 3\n")
+    (told / "entry_points.txt").write_text("[orac]\ntomorrow = orac_of_tomorrow\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = orac_here("plugins")
+    assert done.returncode == 0
+    why = "it is built for hooks 99.0, this ORAC has 1.0; update ORAC, or take an older plugin"
+    expected = f"the plugin tomorrow is broken: PluginError: {why} (from orac-of-tomorrow)"
+    assert expected in done.stderr
+    assert why in done.stdout
+    assert "llamacpp\tllamacpp" in done.stdout

@@ -165,6 +165,7 @@ class GenerateRequest:
         toolbox: The tools that may be called; None for none.
         top_logprobs: How many of the likeliest tokens to tell at each place, 0 to 20; None to
             tell no probabilities at all. A backend whose engine knows none tells none.
+        relayed: Whether another ORAC asks; then no third one is asked for it.
     """
 
     model: str
@@ -175,6 +176,7 @@ class GenerateRequest:
     keep_alive_s: float | None = None
     toolbox: Toolbox | None = None
     top_logprobs: int | None = None
+    relayed: bool = False
 
 
 @frozen
@@ -277,12 +279,14 @@ class EmbedRequest:
         texts: The texts; each must fit into the model's context.
         dimensions: Length that the vectors are cut to; None for the model's own.
         keep_alive_s: As of a `GenerateRequest`.
+        relayed: As of a `GenerateRequest`.
     """
 
     model: str
     texts: tuple[str, ...]
     dimensions: int | None = None
     keep_alive_s: float | None = None
+    relayed: bool = False
 
 
 @frozen

@@ -36,7 +36,7 @@ class OracError(Exception):
 
 
 class ConfigurationError(OracError):
-    """A manifest, a setting or an environment variable is wrong.
+    """A manifest, a setting or an environment variable is wrong; nothing starts.
 
     Attributes:
         problems: One sentence for each mistake found, each with its place.
@@ -53,6 +53,8 @@ class PluginError(OracError):
 
 class InvalidRequest(OracError):
     """What was asked makes no sense; asking the same again will not help.
+
+    Over HTTP every fault is in ``details``.
 
     Attributes:
         details: Path of each field at fault and what is wrong with it; empty when the whole is.
@@ -86,7 +88,7 @@ class BenchmarkNotFound(OracError):
 
 
 class RoleNotFound(OracError):
-    """The profile that holds has no role of that name.
+    """The profile that holds has no role of that name; the message names those there are.
 
     Attributes:
         name: The role.
@@ -113,7 +115,10 @@ class ModelFileInvalid(OracError):
 
 
 class StateConflict(OracError):
-    """The model is in a state that does not allow this."""
+    """The model is in a state that does not allow this.
+
+    It has ``Retry-After`` while the model is being examined.
+    """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         self.retry_after_s = retry_after_s
@@ -121,7 +126,10 @@ class StateConflict(OracError):
 
 
 class QueueFull(OracError):
-    """Too many are waiting for this model already."""
+    """Too many are waiting for this model already.
+
+    ``Retry-After`` estimates when to ask again.
+    """
 
     def __init__(self, message: str, retry_after_s: float) -> None:
         self.retry_after_s = retry_after_s
@@ -129,15 +137,24 @@ class QueueFull(OracError):
 
 
 class TooManyStreams(QueueFull):
-    """This client has so many streams open that it gets no further one."""
+    """This client has so many streams open that it gets no further one.
+
+    ``Retry-After`` estimates when one of them ends.
+    """
 
 
 class DeadlineExceeded(OracError):
-    """It took longer than was allowed."""
+    """It took longer than was allowed: the deadline passed before the first token.
+
+    It has ``Retry-After`` where the model is still being fetched.
+    """
 
 
 class ShuttingDown(OracError):
-    """ORAC is stopping and takes no new work."""
+    """ORAC is stopping and takes no new work.
+
+    ``Retry-After`` says when the last answer has ended.
+    """
 
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         self.retry_after_s = retry_after_s
@@ -159,11 +176,17 @@ class BackendError(OracError):
 
 
 class BackendUnavailable(BackendError):
-    """The engine cannot be reached, or has died."""
+    """The engine cannot be reached, or has died.
+
+    Also raised while a model is still being fetched and no fallback could answer. It has
+    ``Retry-After`` where it is known for how long.
+    """
 
 
 class InsufficientMemory(BackendError):
-    """The model does not fit into the memory that is free.
+    """The model does not fit into the memory that is free, whatever goes.
+
+    The message has the numbers.
 
     Attributes:
         needed_bytes: Memory that it would take, as far as that is known.

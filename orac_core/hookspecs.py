@@ -34,7 +34,7 @@ from .types import InstanceHealth, LoadProgress, LoadRequest, ModelInfo, PullPro
 PROJECT = "orac"
 """Name of the entry-point group, and of the project in pluggy."""
 
-HOOK_VERSION = "1.0"
+HOOK_VERSION = "1.1"
 """Version of these hooks and of the values they take and return.
 
 The first number grows when a plugin that fitted may no longer do so, the second when there is more
@@ -83,7 +83,7 @@ def load(instance: str, request: LoadRequest) -> AsyncGenerator[LoadProgress, No
 
 @hookspec(firstresult=True)
 def unload(instance: str, model: str) -> Awaitable[None]:
-    """Free the memory that *model* holds, and return when it is back.
+    """Free the memory that a model holds, and return when it is back.
 
     No error when nothing was loaded, or the model is unknown.
     """
@@ -109,7 +109,7 @@ def health(instance: str) -> Awaitable[InstanceHealth]:
 
 @hookspec(firstresult=True)
 def embed(instance: str, request: EmbedRequest) -> Awaitable[Embeddings]:
-    """Turn texts into vectors. Not every backend can.
+    """Turn texts into vectors, one for each text. Not every backend can.
 
     Raises:
         InvalidRequest: when a text is too long, or the model makes no vectors.
@@ -123,7 +123,7 @@ def pull(instance: str, request: PullRequest) -> AsyncGenerator[PullProgress, No
     """Fetch a model onto the disk; the generator ends when it is there. Not every backend can.
 
     A model that is there is not fetched again, unless ``force`` asks whether it is still the same
-    and it is not. The last progress may say what was done. Closing the generator early stops the
+    and it is not. The last progress may tell its ``action``. Closing the generator early stops the
     download; what has come is kept where it can be continued.
 
     Raises:

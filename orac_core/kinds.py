@@ -44,6 +44,8 @@ class BackendKind:
         engine_version: Says the version of the engine without starting it; None when it can not.
         adapters: Whether its backends put the LoRA adapters of a load on the model; others are
             given none.
+        changes: Whether a load of a model that is loaded otherwise changes it while it answers on;
+            others are unloaded first.
     """
 
     name: str
@@ -51,3 +53,4 @@ class BackendKind:
     open: Callable[[Any, Host], AbstractAsyncContextManager[object]]
     engine_version: Callable[[], str | None] = lambda: None
     adapters: bool = False
+    changes: bool = False

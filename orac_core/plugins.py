@@ -6,7 +6,7 @@ backend and the wrappers of all plugins: a wrapper written once wraps every inst
 can reach the wrong one.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from importlib.metadata import EntryPoint, entry_points
 from inspect import isawaitable
@@ -17,10 +17,11 @@ from attrs import define, field, frozen
 
 from . import hookspecs
 from .conversation import Chunk, Embeddings, EmbedRequest, GenerateRequest
-from .errors import BackendError, InvalidRequest, OracError, PluginError
+from .errors import BackendError, ConfigurationError, InvalidRequest, OracError, PluginError
 from .hook_version import HookVersion
 from .hookspecs import HOOK_VERSION, PROJECT
 from .kinds import BackendKind, Host
+from .manifest.structure import structure
 from .types import InstanceHealth, LoadProgress, LoadRequest, ModelInfo, PullProgress, PullRequest
 
 REQUIRED = ("models", "load", "unload", "generate", "health")
@@ -99,6 +100,19 @@ class Plugins:
                 raise PluginError(f"the kind {kind.name!r} is taken by another plugin")
         self.plugins[name] = Plugin(name, module, distribution, kinds, wraps, hooks)
         self.kinds |= {kind.name: kind for kind in kinds}
+
+    def settled(self, kind: str, table: Mapping[str, Any]) -> tuple[BackendKind, Any]:
+        """Return the kind of that name, and its settings of a *table* of the manifest.
+
+        Raises:
+            ConfigurationError: when no plugin offers it, or the table is wrong: naming every
+                mistake.
+        """
+        if kind not in self.kinds:
+            there = ", ".join(sorted(self.kinds))
+            raise ConfigurationError(f"there is no kind {kind!r}; the kinds installed are {there}")
+        found = self.kinds[kind]
+        return found, structure(dict(table), found.settings, f"the settings of {kind}")
 
     def bind(self, name: str, backend: object) -> "Instance":
         """Put *backend* behind a relay of its own, inside every plugin's wrappers.

@@ -168,6 +168,9 @@ class ModelInfo:
         digest: What tells it from every other model: the sha256 of its file, or what its engine has
             for one; None where that is not known.
         adapters: LoRA adapters that it is loaded with, or would be where a load names no others.
+        relayed: Whether another ORAC serves it; a third one is to ask that and not this one.
+        others: Requests that others than this ORAC have running or waiting there; None where its
+            engine does not say.
     """
 
     id: str
@@ -191,6 +194,8 @@ class ModelInfo:
     metered: bool = False
     digest: str | None = None
     adapters: tuple[AdapterInfo, ...] = ()
+    relayed: bool = False
+    others: int | None = None
 
 
 @frozen
@@ -221,6 +226,8 @@ class ServedModel:
         needs_bytes: Memory that a load of it takes, as far as that can be told: the load that was
             made, or one that asks for nothing.
         speed: How fast it is.
+        active: Requests of this ORAC that have their turn.
+        waiting: Requests of this ORAC that wait for their turn.
     """
 
     info: ModelInfo
@@ -232,6 +239,8 @@ class ServedModel:
     pinned: bool = False
     needs_bytes: int | None = None
     speed: Speed = Speed()
+    active: int = 0
+    waiting: int = 0
 
 
 @frozen

@@ -1,10 +1,12 @@
 """The models on the disk, looked at anew for each question and remembered where nothing changed."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Self
 
 from attrs import define, evolve, field, frozen
 
@@ -80,6 +82,17 @@ class ModelFiles:
 
     def __attrs_post_init__(self) -> None:
         self.digests = Digests(Ledger(self.state))
+
+    @classmethod
+    def below(
+        cls,
+        folders: Iterable[Path],
+        checksums: Mapping[str, str] = MappingProxyType({}),
+        state: StateDirectory | None = None,
+    ) -> Self:
+        """Return the model files in *folders* and all below them, and nowhere else."""
+        places = tuple(Place(Path.cwd() / each.expanduser(), "given") for each in folders)
+        return cls(places, checksums, state or StateDirectory(None))
 
     async def all(self) -> tuple[ModelFile, ...]:
         """Return every model, the unusable ones with their problem, in the order of the places."""

@@ -37,23 +37,24 @@ class ServerSettings:
 
     Attributes:
         host: Address to listen on.
-        port: Port to listen on.
+        port: Port to listen on; 0 takes any that is free.
         max_concurrency: Answers at once for each model.
-        max_queue: Requests that may wait for a model beyond those.
-        strict_start: Do not start when something that is required is not usable.
-        auth: Whether a token is needed on any address but those of loopback.
+        max_queue: Requests that may wait for a model beyond those; more get 429.
+        strict_start: Whether ``orac serve`` exits with 1 where it would be unhealthy.
+        auth: Whether a token is needed on any address but those of loopback. ``false``: whoever can
+            reach this machine may use and change it; so does ``--no-auth``.
         allowed_hosts: Names that clients may call this machine by, beside those of loopback and
             the address that is listened on.
         allowed_origins: Where the pages of browsers may come from that use ORAC, beside its own:
             ``https://robots.example``.
-        max_body_bytes: Longest body of a request, once it is decompressed.
+        max_body_bytes: Longest body of a request, once it is decompressed; more get 413.
         max_prompt_chars: Characters that all messages of a request may have together.
-        max_streams: Streams that one client may have open.
+        max_streams: Streams that one client may have open; more get 429.
         deadline: Longest time for an answer that names no deadline of its own.
         drain: Time that running answers get to end when ORAC stops.
         breaker_failures: Failures of a backend, within ``breaker_window``, after which it is
             spared.
-        breaker_window: See ``breaker_failures``.
+        breaker_window: Time within which those failures count.
         breaker_pause: Time after which one call finds out whether the backend is well again.
     """
 
@@ -80,7 +81,8 @@ class AdapterSettings:
     """A LoRA adapter that is put on a model: ``{ path = "robot-lora.gguf", scale = 1.0 }``.
 
     Attributes:
-        path: Its file, or its name in the folder ``models.adapters``.
+        path: Its file, or a name that is looked for in ``models.adapters``, beside the model and
+            where models are.
         scale: How strong it is.
         checksum: ``sha256:…`` that the file must have.
     """
@@ -98,11 +100,12 @@ class FileSettings:
 
     Attributes:
         checksum: ``sha256:…`` that the file must have.
-        context_length: Context to load it with when the caller names none.
+        context_length: Context to load it with when the caller names none; without it the choice is
+            that of the backend.
         required: Whether ORAC is unhealthy as long as the model is not usable.
         load_at_start: Whether to load it as soon as ORAC has started.
         keep_alive: How long it stays loaded without being used: seconds, or a text such as
-            ``30m``; below 0 for ever. None for the one of ``[models]``.
+            ``30m``; below 0 for ever. Without it that of ``[models]`` holds.
         pinned: Whether it stays loaded for ever, also when others need the memory.
         source: Where to fetch the file from when it is missing: ``https://…``,
             ``hf://owner/repo/file`` or a path.
@@ -128,7 +131,8 @@ class ModelsSettings:
         files: What is known of single models, and wanted.
         aliases: Other names for models.
         keep_alive: How long a model stays loaded without being used, unless its own table or a
-            request says otherwise; below 0 until somebody needs the memory.
+            request says otherwise: seconds, or a text such as ``30m``; below 0 until somebody needs
+            the memory.
         max_workers: Models that are checked and handed over at once, before each is loaded.
         retries: How often a model that is to be loaded at the start is tried again.
         canaries: Whether to ask a model for a few short answers after a load, while nothing else
@@ -136,9 +140,9 @@ class ModelsSettings:
         scrub: Read every file again once a day, when there is nothing else to do.
         scrub_mib_per_s: How fast, in MiB a second.
         parameters: How to choose the next token where neither the role nor the request says so.
-        downloads: Folder for files that are fetched; None for the first of those searched that
+        downloads: Folder for files that are fetched; without it the first of those searched that
             can be written to.
-        adapters: Folder with LoRA adapters, each beside a small manifest of its own.
+        adapters: Folder with LoRA adapters, each with or without a small manifest of its own.
     """
 
     paths: tuple[Path, ...] = ()
@@ -163,7 +167,8 @@ class BenchmarkSettings:
         rounds: How often each workload is measured.
         max_tokens: Longest answer to a prompt.
         missions: How often a soak asks everything.
-        goal_ttft_s: Longest time to the first token of a good answer.
+        goal_ttft_s: Longest time to the first token of a good answer, for the goodput; no goal and
+            no limit holds that is not written here.
         goal_tpot_s: Longest time for each token after it.
         goal_latency_s: Longest time for a whole good answer.
         answer_over_s: A soak ends when an answer takes longer.
@@ -201,7 +206,12 @@ class BackendEntry:
 
 @frozen
 class Common:
-    """The keys that a backend has whatever its kind."""
+    """The keys that a backend has whatever its kind.
+
+    Attributes:
+        kind: Its kind, which a plugin offers.
+        required: Whether ORAC is unhealthy as long as it is not usable.
+    """
 
     kind: str
     required: bool = False

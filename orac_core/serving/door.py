@@ -296,6 +296,7 @@ def _names(manifest: Manifest, active: ActiveProfile) -> Names:
         manifest.models.aliases,
         {role: each.parameters for role, each in active.roles.items()},
         active.skipped,
+        frozenset(role for role, each in active.roles.items() if each.prefer),
     )
 
 

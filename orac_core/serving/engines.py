@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,8 @@ class Engines:
     latest: Mapping[str, InstanceHealth] = field(factory=dict, init=False)
     _breakers: dict[str, Breaker] = field(factory=dict, init=False)
     _attending: dict[str, asyncio.Task[None]] = field(factory=dict, init=False)
+    _relayed: dict[str, bool] = field(factory=dict, init=False)
+    _underway: Counter[str] = field(factory=Counter, init=False)
 
     def breaker(self, instance: str) -> Breaker:
         """Return what spares the instance of that name."""
@@ -88,6 +91,16 @@ class Engines:
             breaker = Breaker(instance, rule=rule, turned=self._turned, wall=self.wall)
             self._breakers[instance] = breaker
         return breaker
+
+    @property
+    def relays(self) -> frozenset[str]:
+        """Which are other ORACs, or may be, as they are being asked for the first time.
+
+        One that asks this one is not to wait for them: they may wait for it themselves.
+        """
+        return frozenset(
+            name for name in self.backends.open if self._relayed.get(name, self._underway[name] > 0)
+        )
 
     async def close(self) -> None:
         """Ask none of those that are spared any more whether it is back."""
@@ -113,15 +126,11 @@ class Engines:
         open_ = self.backends.open.get(instance)
         if open_ is None:
             return InstanceHealth(usable=False, message=self.backends.failed.get(instance, ""))
-        return _as_health(await _told(partial(_ask, open_.health, self.limits.health_s)))
+        return _as_health(await _told(partial(self._health, instance)))
 
     async def health(self) -> dict[str, InstanceHealth]:
         """Ask all how they are, and add those that could not be opened."""
-        within_s = self.limits.health_s
-        asked = {
-            name: partial(_ask, each.health, within_s) for name, each in self.backends.open.items()
-        }
-        answers = await _answers(asked)
+        answers = await _answers({name: partial(self._health, name) for name in self.backends.open})
         found = {name: _as_health(each) for name, each in answers.items()}
         for name, health in found.items():
             if health.usable:
@@ -137,11 +146,28 @@ class Engines:
         return dict(self.latest)
 
     async def _models(self, instance: str) -> list[ModelInfo]:
-        with self.breaker(instance).watching(brief=True):
+        with self.breaker(instance).watching(brief=True), self._asking(instance):
             models: list[ModelInfo] = await _ask(
                 self.backends.open[instance].models, self.limits.list_s
             )
+            if models:
+                self._relayed[instance] = any(each.relayed for each in models)
             return models
+
+    async def _health(self, instance: str) -> InstanceHealth:
+        with self._asking(instance):
+            health: InstanceHealth = await _ask(
+                self.backends.open[instance].health, self.limits.health_s
+            )
+            return health
+
+    @contextmanager
+    def _asking(self, instance: str) -> Iterator[None]:
+        self._underway[instance] += 1
+        try:
+            yield
+        finally:
+            self._underway[instance] -= 1
 
     def _turned(self, breaker: Breaker) -> None:
         """Tell of it, and have an instance that is spared asked whether it is back."""

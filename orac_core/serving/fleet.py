@@ -51,6 +51,7 @@ class Fleet:
         ward: The model that is being examined.
         pool: The memory.
         slots: What is known of each model beyond the reports.
+        available: What the models of each backend were called when they were last asked.
     """
 
     backends: Backends
@@ -68,7 +69,7 @@ class Fleet:
     ward: Ward = field(factory=Ward, init=False)
     pool: Pool = field(init=False)
     slots: dict[Key, Slot] = field(factory=dict, init=False)
-    _available: Mapping[str, Known] = field(factory=dict, init=False)
+    available: Mapping[str, Known] = field(factory=dict, init=False)
     _meant: Mapping[str, Key] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -148,7 +149,7 @@ class Fleet:
             ModelNotFound: when there is no such model.
             BackendUnavailable: when a backend that might have it is spared, or does not answer.
         """
-        target = self.names.target(attempt, self._available)
+        target = self.names.target(attempt, self.available)
         slot = self.slots.get((target.instance, target.model)) if target else None
         if target and slot and slot.state is ModelState.READY:
             slot.breaker.refuse()
@@ -159,7 +160,7 @@ class Fleet:
 
     def stands_by(self, attempt: Attempt) -> bool:
         """Whether a model is loaded, and its backend not spared."""
-        target = self.names.target(attempt, self._available)
+        target = self.names.target(attempt, self.available)
         slot = self.slots.get((target.instance, target.model)) if target else None
         return slot is not None and slot.state is ModelState.READY and not slot.breaker.spares
 
@@ -303,7 +304,7 @@ class Fleet:
     def _resolved(self, attempts: Sequence[Attempt], silent: Mapping[str, OracError]) -> Target:
         """Return the first that there is of what is to be tried."""
         for attempt in attempts:
-            target = self.names.target(attempt, self._available)
+            target = self.names.target(attempt, self.available)
             for instance in [target.instance] if target else silent:
                 if error := silent.get(instance):
                     raise _silence(attempt.name, instance, error, known=target is not None)
@@ -312,25 +313,25 @@ class Fleet:
         raise self.names.missing(attempts[0])
 
     def _remember(self, reports: Mapping[str, list[ModelInfo]]) -> None:
-        self._available = {
-            name: known(reports[name]) if name in reports else self._available.get(name, {})
+        self.available = {
+            name: known(reports[name]) if name in reports else self.available.get(name, {})
             for name in self.backends.open
         }
-        targets = {name: self.names.resolve(name, self._available) for name in self.settings.files}
+        targets = {name: self.names.resolve(name, self.available) for name in self.settings.files}
         self._meant = {name: (it.instance, it.model) for name, it in targets.items() if it}
         self.wardrobe.remember(self._key)
         for key in [key for key, slot in self.slots.items() if slot.unused]:
-            if key[1] not in self._available[key[0]]:
+            if key[1] not in self.available[key[0]]:
                 del self.slots[key]
 
     def _key(self, name: str) -> Key | None:
-        target = self.names.resolve(name, self._available)
+        target = self.names.resolve(name, self.available)
         return (target.instance, target.model) if target else None
 
     def _listing(
         self, reports: Mapping[str, list[ModelInfo]], as_of: Mapping[Key, int]
     ) -> list[ServedModel]:
-        roles = self.names.table(self._available)
+        roles = self.names.table(self.available)
         return [
             self._served((name, info.id), info, as_of, roles.get((name, info.id), ()))
             for name, infos in reports.items()
@@ -356,6 +357,8 @@ class Fleet:
             wanted.pinned or slot.lifetime.pinned,
             needs.total_bytes if needs else None,
             self.watch.speed(key, now),
+            slot.admission.active,
+            slot.admission.waiting,
         )
 
     def _is_required(self, key: Key) -> bool:

@@ -41,7 +41,7 @@ from .replies import Replies
 from .slots import Slot
 from .start import Start
 from .supply import Supply
-from .wardrobe import Wardrobe, able
+from .wardrobe import Wardrobe, kinds_of
 from .watch import Watch
 
 
@@ -117,7 +117,7 @@ class ModelManager(Lending):
                 self.adapters,
                 self.profile.roles,
                 lambda key: self._fleet.wanted(key).adapters,
-                able(self.backends.kinds, self.plugins.kinds),
+                kinds_of(self.backends.kinds, self.plugins.kinds),
                 self.settings,
             ),
         )
@@ -161,10 +161,14 @@ class ModelManager(Lending):
         """Return whether the backend of that name is spared, as it could not be reached."""
         return self._fleet.engines.breaker(instance).spell
 
-    async def models(self) -> list[ServedModel]:
-        """List every model of every backend that answers, in the manifest's order."""
-        models, _ = await self._fleet.survey()
-        return models
+    async def models(self, *, relayed: bool = False) -> list[ServedModel]:
+        """List every model of every backend that answers, in the manifest's order.
+
+        Args:
+            relayed: Whether another ORAC asks, which is told nothing of what a third one serves.
+        """
+        models, _ = await self._fleet.survey(but=self._fleet.engines.relays if relayed else ())
+        return [each for each in models if not (relayed and each.info.relayed)]
 
     async def find(self, name: str) -> ServedModel:
         """Return the model that *name* means.
@@ -338,6 +342,7 @@ class ModelManager(Lending):
         drain_s = self.limits.drain_s if drain_s is None else drain_s
         self._closes_at = time.monotonic() + drain_s
         await self.start.close()
+        await self._replies.warm.close()
         await self.provisioning.close()
         await self.watch.close()
         await self._fleet.stop(drain_s)

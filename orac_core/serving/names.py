@@ -5,7 +5,7 @@ A name is looked up among what the backends have; it never becomes a path.
 
 from collections.abc import Iterable, Mapping
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from ..conversation import GenerateOptions
 from ..errors import ModelNotFound
@@ -58,12 +58,14 @@ class Names:
         aliases: Other names for models.
         parameters: For roles, how to choose the next token where the request does not say so.
         skipped: Why other roles of the profile are left out.
+        warm: Roles whose own model is asked of whichever backend has it loaded.
     """
 
     roles: Mapping[str, tuple[str, ...]] = field(factory=dict)
     aliases: Mapping[str, str] = field(factory=dict)
     parameters: Mapping[str, GenerateOptions] = field(factory=dict)
     skipped: Mapping[str, str] = field(factory=dict)
+    warm: frozenset[str] = frozenset()
     _attempts: Mapping[str, tuple[Attempt, ...]] = field(init=False, repr=False, eq=False)
 
     @_attempts.default
@@ -92,6 +94,19 @@ class Names:
         """
         found = (self.target(each, available) for each in self.attempts(name))
         return next((target for target in found if target), None)
+
+    def everywhere(
+        self, attempt: Attempt, available: Mapping[str, Known]
+    ) -> tuple[tuple[Attempt, tuple[str, str]], ...]:
+        """Return an attempt for each backend that has the model, with the instance and the model.
+
+        They are in the manifest's order; *available* is as for `resolve`.
+        """
+        meant = self.aliases.get(attempt.name, attempt.name)
+        one = _certain(meant, available)
+        each = ({name: models} for name, models in available.items())
+        found = (one,) if one else (_first(meant, only) for only in each)
+        return tuple((evolve(attempt, name="/".join(it)), it) for it in found if it)
 
     def target(self, attempt: Attempt, available: Mapping[str, Known]) -> Target | None:
         """Return the model to try; None when nothing has it. *available* is as for `resolve`."""

@@ -239,6 +239,10 @@ class Entry:
         self.taken = True
         self._since = asyncio.get_running_loop().time()
 
+    def step_aside(self) -> None:
+        """Keep no other load waiting: this one takes the memory of another machine."""
+        self._prepared()
+
     def elapsed_s(self) -> float:
         """Return the seconds since it had its memory."""
         return asyncio.get_running_loop().time() - self._since if self.taken else 0.0

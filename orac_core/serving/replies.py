@@ -5,10 +5,10 @@ from contextlib import aclosing, closing, contextmanager
 from time import perf_counter
 from typing import TypeVar
 
-from attrs import define, evolve
+from attrs import Factory, define, evolve
 
 from ..conversation import Answer, Chunk, Embedded, Embeddings, EmbedRequest, GenerateRequest
-from ..errors import BackendUnavailable, DeadlineExceeded
+from ..errors import BackendUnavailable, DeadlineExceeded, StateConflict
 from ..types import LoadProgress, LoadRequest, ModelState
 from . import formats, parameters
 from .admission import Ticket
@@ -20,6 +20,7 @@ from .news import telling
 from .slots import Slot
 from .supply import Supply
 from .tries import Tries
+from .warm import Warm
 from .watch import Company
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class Replies:
         stages: Loads a model; raises when nothing new is taken.
         closing: Whether nothing new is taken.
         supply: Fetches models that are not there yet.
+        warm: Finds who has a model loaded, for roles that prefer that.
     """
 
     fleet: Fleet
@@ -68,18 +70,21 @@ class Replies:
     stages: Stages
     closing: Callable[[], bool]
     supply: Supply
+    warm: Warm = Factory(lambda self: Warm(self.fleet), takes_self=True)
 
     async def generate(
         self, request: GenerateRequest, deadline_s: float | None = None
     ) -> AsyncGenerator[Chunk | Answer, None]:
         """Answer *request*; see `ModelManager.generate`."""
-        course, tries = Course(started=perf_counter()), self._tries(request.model)
+        course = Course(started=perf_counter())
         formats.check(request.format)
         request = self._with_parameters(request)
         with closing(self._ticket(deadline_s)) as ticket:
+            tries = await self._tries(request.model, ticket)
             for attempt in tries.attempts:
                 with tries.trying(attempt):
                     errand = await self._errand(attempt, tries, ticket, course)
+                    _refuse_relaying(errand, relayed=request.relayed)
                     async with aclosing(self._in_turn(request, errand)) as pieces:
                         async for piece in pieces:
                             tries.settled = True
@@ -89,11 +94,13 @@ class Replies:
 
     async def embed(self, request: EmbedRequest, deadline_s: float | None = None) -> Embedded:
         """Turn texts into vectors; see `ModelManager.embed`."""
-        course, tries = Course(started=perf_counter()), self._tries(request.model)
+        course = Course(started=perf_counter())
         with closing(self._ticket(deadline_s)) as ticket:
+            tries = await self._tries(request.model, ticket)
             for attempt in tries.attempts:
                 with tries.trying(attempt):
                     errand = await self._errand(attempt, tries, ticket, course)
+                    _refuse_relaying(errand, relayed=request.relayed)
                     async with errand.slot.turn(ticket):
                         course.admitted()
                         found = await self._vectors(request, errand)
@@ -103,8 +110,12 @@ class Replies:
     def _ticket(self, deadline_s: float | None) -> Ticket:
         return Ticket(self.fleet.limits.deadline_s if deadline_s is None else deadline_s)
 
-    def _tries(self, name: str) -> Tries:
-        return Tries(self.fleet.names.attempts(name), self.fleet.events)
+    async def _tries(self, name: str, ticket: Ticket) -> Tries:
+        names = self.fleet.names
+        if name not in names.warm:
+            return Tries(names.attempts(name), self.fleet.events)
+        ticket.stage = "waiting to hear which backends have the model loaded"
+        return Tries(await ticket.wait(self.warm.attempts(name)), self.fleet.events)
 
     def _with_parameters(self, request: GenerateRequest) -> GenerateRequest:
         """Return *request* with what the manifest says of how to choose where it does not."""
@@ -237,6 +248,15 @@ class Replies:
         kept, watched = slot.answering(ticket, keep_s), slot.breaker.watching()
         with kept, watched, self.fleet.watch.answering() as company:
             yield company
+
+
+def _refuse_relaying(errand: Errand, *, relayed: bool) -> None:
+    """Refuse what another ORAC asks for and a third one has: it could lead back to the first."""
+    if relayed and errand.slot.info.relayed:
+        raise StateConflict(
+            f"{'/'.join(errand.slot.key)} is served by another ORAC, and another ORAC asked for "
+            "it; let that one name it among its own backends",
+        )
 
 
 def _name(target: Target) -> str:

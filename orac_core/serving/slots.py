@@ -289,7 +289,9 @@ class Slot(Standing):
         with self.breaker.watching():
             async with aclosing(self.instance.load(request)) as stages:
                 async for progress in stages:
-                    if progress.stage not in WITHOUT_MEMORY and not entry.taken:
+                    if self.info.remote:
+                        entry.step_aside()
+                    elif progress.stage not in WITHOUT_MEMORY and not entry.taken:
                         await entry.take()
                         await self.watch.loading(self.key, request)
                     report(progress)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Self
 
 from attrs import define, evolve, field, frozen
@@ -25,6 +26,8 @@ from .slots import Slot
 logger = logging.getLogger("orac.serving")
 
 Wishes = tuple[AdapterSettings, ...]
+
+_AGAIN_S = 30.0
 
 
 @frozen
@@ -48,6 +51,7 @@ class Wardrobe:
         roles: The roles of the active profile.
         own: Says what the table of a model wants.
         able: The backends that put adapters on models.
+        changing: Those that change a loaded model while it answers on.
         used: Whether the manifest names any.
     """
 
@@ -55,6 +59,7 @@ class Wardrobe:
     roles: Mapping[str, RoleSettings]
     own: Callable[[Key], Wishes]
     able: Collection[str]
+    changing: Collection[str] = ()
     used: bool = False
     _owners: Mapping[str, Key] = field(factory=dict, init=False)
     _wishes: dict[tuple[Key, str], AdapterSettings] = field(factory=dict, init=False)
@@ -62,6 +67,7 @@ class Wardrobe:
     _looked: dict[tuple[Key, str], _Looked] = field(factory=dict, init=False)
     _right: dict[tuple[Key, str], LoadRequest] = field(factory=dict, init=False)
     _renewals: dict[Key, asyncio.Task[None]] = field(factory=dict, init=False)
+    _failed_at: dict[Key, float] = field(factory=dict, init=False)
 
     @classmethod
     def of(
@@ -69,13 +75,15 @@ class Wardrobe:
         adapters: Adapters,
         roles: Mapping[str, RoleSettings],
         own: Callable[[Key], Wishes],
-        able: Collection[str],
+        kinds: Mapping[str, BackendKind],
         settings: ModelsSettings,
     ) -> Self:
         """Return the wardrobe of a manifest; the attributes say what is what."""
         by_role = any(each.adapters for each in roles.values())
         used = by_role or any(each.adapters for each in settings.files.values())
-        return cls(adapters, roles, own, able, used)
+        able = frozenset(name for name, kind in kinds.items() if kind.adapters)
+        changing = frozenset(name for name, kind in kinds.items() if kind.changes)
+        return cls(adapters, roles, own, able, changing, used)
 
     def remember(self, meant: Callable[[str], Key | None]) -> None:
         """Learn which model each role stands for, by what a name means now."""
@@ -131,12 +139,13 @@ class Wardrobe:
 
         It costs a look at each file, and nothing for a model without adapters.
         """
-        if slot.key in self._renewals:
-            return True
+        changing = slot.instance.name in self.changing
+        if slot.key in self._renewals or (changing and not self._may_try(slot.key)):
+            return not changing
         if slot.state is not ModelState.READY:
             return False
         if slot.asked is None:  # an ORAC that was killed may have left it
-            return bool(slot.info.loaded and slot.info.loaded.adapters)
+            return not changing and bool(slot.info.loaded and slot.info.loaded.adapters)
         worn = slot.asked.adapters
         return worn is not None and any(self._differs(slot.key, each) for each in worn)
 
@@ -145,14 +154,15 @@ class Wardrobe:
 
         Many callers, one load; it goes on when its callers leave. An adapter that became unusable
         is left alone: the model answers on as it is. Never raises: what fails shows in the next
-        load.
+        load. Nobody waits for a model that answers on while it is changed.
         """
         task = self._renewals.get(slot.key)
         if task is None:
             task = asyncio.create_task(self._renewed(slot), name=f"renew {slot.model}")
             self._renewals[slot.key] = task
             task.add_done_callback(lambda _: self._renewals.pop(slot.key, None))
-        await asyncio.wait([task])
+        if slot.instance.name not in self.changing:
+            await asyncio.wait([task])
 
     async def told(
         self, reports: Mapping[str, list[ModelInfo]], slots: Mapping[Key, Slot]
@@ -216,9 +226,18 @@ class Wardrobe:
             return
         logger.info("an adapter of %s has changed; it is loaded anew", slot.model)
         try:
-            await _reload(slot, evolve(asked, adapters=usable))
+            await self._reload(slot, evolve(asked, adapters=usable))
         except OracError as error:
+            self._failed_at[slot.key] = monotonic()
             logger.warning("%s could not be loaded with its new adapter: %s", slot.model, error)
+
+    async def _reload(self, slot: Slot, request: LoadRequest) -> None:
+        changing = slot.instance.name in self.changing
+        await (_change(slot, request) if changing else _reload(slot, request))
+
+    def _may_try(self, key: Key) -> bool:
+        """Whether a change that failed may be tried again."""
+        return monotonic() - self._failed_at.get(key, float("-inf")) > _AGAIN_S
 
     async def _now(self, slot: Slot, worn: Adapter) -> Adapter | None:
         """Return an adapter as it is now; None when that can not be used."""
@@ -238,11 +257,11 @@ class Wardrobe:
         return AdapterSettings(worn.path, worn.scale, wish.checksum if wish else None)
 
 
-def able(kinds: Mapping[str, str], offered: Mapping[str, BackendKind]) -> frozenset[str]:
-    """Return the names of the backends whose kind puts adapters on models."""
-    return frozenset(
-        name for name, kind in kinds.items() if kind in offered and offered[kind].adapters
-    )
+def kinds_of(
+    kinds: Mapping[str, str], offered: Mapping[str, BackendKind]
+) -> Mapping[str, BackendKind]:
+    """Return the kind of each backend, by the names of both."""
+    return {name: offered[kind] for name, kind in kinds.items() if kind in offered}
 
 
 async def _let_go(slot: Slot) -> None:
@@ -250,6 +269,15 @@ async def _let_go(slot: Slot) -> None:
     if slot.state is ModelState.READY:
         with suppress(OracError):
             await slot.unload(force=False)
+
+
+async def _change(slot: Slot, request: LoadRequest) -> None:
+    """Load a model otherwise that answers on meanwhile."""
+    await exhaust(slot.instance.load(request))
+    if slot.state is ModelState.READY:
+        slot.asked = request
+    elif slot.state is ModelState.STOPPED:  # it was unloaded meanwhile, and may be there again
+        await slot.instance.unload(slot.model)
 
 
 async def _reload(slot: Slot, request: LoadRequest) -> None:

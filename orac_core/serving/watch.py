@@ -264,7 +264,7 @@ class Watch:
 
     def _leaving(self, witness: Witness) -> _Left:
         """Return what a model leaves that goes; a sample from before it had come tells nothing."""
-        loaded = witness.info.loaded
+        loaded = None if witness.info.remote else witness.info.loaded
         known = [it for it in self.sampler.samples[-1:] if it.at > witness.ready_at]
         available = known[0].memory_available_bytes if known else None
         now = asyncio.get_running_loop().time()

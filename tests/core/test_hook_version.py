@@ -56,7 +56,7 @@ def test_what_is_no_version_is_refused(odd):
 def test_a_plugin_that_fits_or_does_not_say_is_taken(said):
     plugins = Plugins()
     plugins.register("one", plugin_for(said))
-    assert plugins.plugins["one"].hooks == (said and str(HERE))
+    assert plugins.plugins["one"].hooks == (said and str(HookVersion.of(said)))
 
 
 @hookimpl(specname="backend_kinds")

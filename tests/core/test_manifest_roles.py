@@ -264,3 +264,26 @@ def test_whatever_stands_there_profiles_are_read_or_refused(tmp_path_factory, pr
         assert error.problems or str(path) in str(error)  # noqa: PT017 - one of two outcomes
     else:
         assert activated(found.manifest, INSTANCES, KINDS).found == found.manifest.profiles
+
+
+def test_a_role_may_prefer_whichever_backend_has_its_model_loaded():
+    found = manifest({"general": {"name": "m", "prefer": "warm"}}, {"general": ["local/n"]})
+    role = activated(found, INSTANCES, KINDS).roles["general"]
+    assert (role.prefer, role.model) == ("warm", "m")
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"prefer": "cold"}, "'prefer' must be 'warm', or left out"),
+        ({"prefer": 1}, "must be text, not int"),
+        ({"prefer": "warm", "provider": "local"}, "'provider' is of one; take one"),
+        ({"prefer": "warm", "auto_download": True}, "'auto_download' is of one; take one"),
+        ({"prefer": "warm", "adapters": [{"path": "a.gguf"}]}, "'adapters' is of one; take one"),
+    ],
+)
+def test_a_preference_that_makes_no_sense_is_refused_with_its_place(more, told):
+    roles = {"general": {"name": "m", **more}}
+    (problem,) = problems({"profiles": {"default": {"models": roles}}})
+    assert told in problem
+    assert "profiles.default.models.general" in problem

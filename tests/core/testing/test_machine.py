@@ -7,7 +7,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from orac_core import BackendUnavailable
 from orac_core.testing import PromiseBroken
 from orac_core.testing.machine import machine_of
-from tests.contract.mutants import KeepsItsTurn, NeverUnloads, Sound
+from tests.contract.mutants import KeepsItsTurn, NeverUnloads
+from tests.contract.sound import Sound
 from tests.contract.test_mutants import making
 
 QUICK = settings(

@@ -2,7 +2,15 @@
 
 
 class PromiseBroken(AssertionError):
-    """A backend did not do what it promised; the text says what was seen."""
+    """A backend did not do what it promised; the text says what was seen.
+
+    Attributes:
+        steps: What was done before, where the order of it matters.
+    """
+
+    def __init__(self, seen: str, steps: tuple[str, ...] = ()) -> None:
+        super().__init__(seen)
+        self.steps = steps
 
 
 class NotOffered(Exception):

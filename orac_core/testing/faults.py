@@ -22,19 +22,24 @@ OPERATIONS: dict[FaultKind, str] = {
 }
 """The operation that each kind of fault befalls."""
 
+MEANINGS: dict[FaultKind, str] = {
+    "out of memory": "it raises `InsufficientMemory`",
+    "spill": "half of the model is on the CPU, and it writes at half its speed",
+    "hang": "the answer stops after a word, until it is closed",
+    "slow drift": "from here on each answer is a tenth slower than the one before",
+    "cut stream": "the answer ends without a chunk that is done",
+    "crash": "the engine dies with all its models, and comes back with the next load",
+    "late memory": "the memory comes back `late_s` later",
+}
+"""What happens then."""
+
 
 @frozen
 class Fault:
     """Something that goes wrong once; a slow drift goes on.
 
     Attributes:
-        kind: What goes wrong. ``out of memory``: a load raises `InsufficientMemory`. ``spill``: a
-            model is loaded, half of it on the CPU, and writes at half its speed. ``hang``: an
-            answer stops after a word, until it is closed. ``slow drift``: from here on each answer
-            is a tenth slower than the one before. ``cut stream``: an answer ends without a chunk
-            that is done. ``crash``: the engine dies within an answer, with all its models, and
-            comes back with the next load. ``late memory``: the memory of a model that was unloaded
-            comes back only `FaultyBackend.late_s` later.
+        kind: What goes wrong; `MEANINGS` says what each is.
         on: Which call of the operation that it befalls, from 1.
     """
 

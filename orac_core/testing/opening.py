@@ -18,6 +18,7 @@ def opening(  # noqa: PLR0913 - what is not known may be left out
     model: str | None = None,
     embedding_model: str | None = None,
     context_length: int | None = None,
+    stops_within_s: float = 2.0,
 ) -> MakeSubject:
     """Return what opens a backend of *kind* anew each time, for `judge` and `BackendContract`.
 
@@ -28,13 +29,18 @@ def opening(  # noqa: PLR0913 - what is not known may be left out
         model: A model that answers; None for the first that is listed and can.
         embedding_model: A model that makes vectors; None leaves ``embed`` untested.
         context_length: Context to load models with; None leaves that to the backend.
+        stops_within_s: Longest time for what is closed or cancelled to end.
     """
 
     @asynccontextmanager
     async def make() -> AsyncIterator[Subject]:
         async with kind.open(settings, host) as backend:
             chosen = model or await _that_answers(backend)
-            yield Subject(backend, chosen, embedding_model, context_length=context_length)
+            yield Subject(
+                *(backend, chosen, embedding_model),
+                context_length=context_length,
+                stops_within_s=stops_within_s,
+            )
 
     return make
 

@@ -158,7 +158,8 @@ def model_infos(draw: st.DrawFn, models: st.SearchStrategy[str] = NAMES) -> Mode
         would_use=_maybe(loaded_infos()),
         digest=_maybe(DIGESTS),
         adapters=_some(adapter_infos()),
-        **dict.fromkeys(("remote", "metered"), st.booleans()),
+        others=_maybe(st.integers(0, 1000)),
+        **dict.fromkeys(("remote", "metered", "relayed"), st.booleans()),
     )
     return draw(told)
 

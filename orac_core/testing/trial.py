@@ -1,8 +1,8 @@
 """One trial of a backend: asked through a relay of its own, with a witness inside it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from random import Random
 from time import monotonic
 from typing import Any, TypeVar
@@ -13,14 +13,14 @@ from ..conversation import Chunk, GenerateOptions, GenerateRequest, Message
 from ..errors import OracError
 from ..hookspecs import hookimpl
 from ..plugins import Instance, Plugins
-from ..types import LoadProgress, LoadRequest, ModelInfo
+from ..types import LoadProgress, LoadRequest, ModelInfo, PullProgress, PullRequest
 from .broken import expect
 from .subject import MakeSubject, Subject
 
 T = TypeVar("T")
 
-STOPS_WITHIN_S = 2.0
-"""Time for a stream that is closed, or a task that is cancelled, to end."""
+PATIENCE = 10
+"""How much longer than it may take is waited for what should end soon."""
 
 
 @define(eq=False)
@@ -96,6 +96,11 @@ class Witness:
         """Watch ``embed``."""
         return self._seen("embed", (yield))
 
+    @hookimpl(wrapper=True)
+    def pull(self) -> Any:
+        """Watch ``pull``."""
+        return self._seen("pull", (yield))
+
 
 @define(eq=False)
 class Trial:
@@ -105,13 +110,25 @@ class Trial:
         subject: What is tried.
         instance: The typed face of its relay.
         witness: What saw its errors.
+        make: Opens the like of it; `close` this one first.
+        close: Closes the backend before the trial is over.
+        seed: Where chance begins.
+        within_s: Longest time for the promise that is tried.
         random: What is left to chance, such as where a stream is closed.
     """
 
     subject: Subject
     instance: Instance
     witness: Witness
-    random: Random
+    make: MakeSubject
+    close: Callable[[], Awaitable[None]]
+    seed: int
+    within_s: float = field(init=False)
+    random: Random = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.within_s = self.subject.within_s
+        self.random = Random(self.seed)  # noqa: S311 - nothing is secret
 
     @property
     def model(self) -> str:
@@ -138,16 +155,46 @@ class Trial:
         """Unload the model that answers."""
         await self.instance.unload(self.model)
 
+    async def end_engine(self) -> None:
+        """End the engine behind the backend's back; nothing where nobody can."""
+        if self.subject.end_engine is not None:
+            await self.subject.end_engine()
+
+    async def start_engine(self) -> None:
+        """Start the engine again; nothing where a load does."""
+        if self.subject.start_engine is not None:
+            await self.subject.start_engine()
+
     def asking(self, text: str = "Say hello.", **changes: Any) -> GenerateRequest:
         """Return a question of few tokens; *changes* are fields of it."""
         few = GenerateOptions(temperature=0.0, seed=1, max_tokens=8)
         told = {"messages": (Message("user", text),), "options": few, **changes}
         return GenerateRequest(**{"model": self.model, **told})
 
+    async def pull(self, request: PullRequest) -> list[PullProgress]:
+        """Fetch a model and return the progress that was told."""
+        async with aclosing(self.instance.pull(request)) as steps:
+            return [progress async for progress in steps]
+
     async def ask(self, request: GenerateRequest | None = None) -> list[Chunk]:
         """Return all pieces of an answer; the relay holds that the last, and only it, is done."""
         async with aclosing(self.instance.generate(request or self.asking())) as chunks:
             return [chunk async for chunk in chunks]
+
+    async def ends_soon(self, ending: Awaitable[object], what: str) -> None:
+        """Wait for the end of what was closed or cancelled; one that comes late breaks a promise.
+
+        Raises:
+            PromiseBroken: after more than `Subject.stops_within_s`.
+        """
+        most, began = self.subject.stops_within_s, monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE * most):
+                await ending
+        except TimeoutError:
+            expect(None, f"{what} did not end within {PATIENCE * most:g} s")
+        took = monotonic() - began
+        expect(took <= most, f"{what} ended after {took:.1f} s, not {most:g}")
 
 
 @asynccontextmanager
@@ -159,18 +206,7 @@ async def on_trial(make: MakeSubject, seed: int = 0) -> AsyncIterator[Trial]:
     """
     plugins, witness = Plugins(), Witness()
     plugins.register("witness", witness)
-    async with make() as subject:
+    async with AsyncExitStack() as stack:
+        subject = await stack.enter_async_context(make())
         instance = plugins.bind("tested", subject.backend)
-        yield Trial(subject, instance, witness, Random(seed))  # noqa: S311 - nothing is secret
-
-
-async def ends_soon(ending: Awaitable[object], what: str) -> None:
-    """Wait for the end of what was closed or cancelled; more than 2 s break the promise."""
-    began = monotonic()
-    try:
-        async with asyncio.timeout(10 * STOPS_WITHIN_S):
-            await ending
-    except TimeoutError:
-        expect(None, f"{what} did not end within {10 * STOPS_WITHIN_S:g} s")
-    took = monotonic() - began
-    expect(took <= STOPS_WITHIN_S, f"{what} ended after {took:.1f} s, not {STOPS_WITHIN_S:g}")
+        yield Trial(subject, instance, witness, make, stack.aclose, seed)

@@ -15,7 +15,7 @@ from orac_core.manifest.structure import structure
 from orac_core.serving.door import model_files, settle
 from orac_core.testing import PROMISES, MakeSubject, Verdict, judge, opening
 
-from .options import json_option
+from .options import json_of
 from .output import as_json, marks, note, say
 from .running import FAILED, failures_told, run
 
@@ -61,7 +61,11 @@ def _value(text: str) -> Any:
     help="Folder to search for models before all others.",
 )
 @click.option(
-    "--seed", type=int, default=0, metavar="NUMBER", help="Decides what is left to chance."
+    "--seed",
+    type=int,
+    default=0,
+    metavar="NUMBER",
+    help="Decides what is left to chance, 0 by default.",
 )
 @click.option(
     "--within",
@@ -71,7 +75,18 @@ def _value(text: str) -> Any:
     metavar="SECONDS",
     help="Longest time for one promise, 60 by default.",
 )
-@json_option
+@click.option(
+    "--stops-within",
+    "stops_within_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    metavar="SECONDS",
+    help="Longest time for what is closed or cancelled to end, 2 by default.",
+)
+@json_of(
+    '`{"kind", "seed", "kept", "broken", "not_offered", "promises": [{"id", "text", "outcome", '
+    '"steps", "seen", "hint", "took_ms"}]}`'
+)
 def conformance_command(  # noqa: PLR0913 - click passes each option by itself
     *,
     kind_or_module: str,
@@ -146,6 +161,8 @@ def _tell(verdict: Verdict) -> None:
     signs = marks()
     sign = {"kept": signs.good, "broken": signs.bad}.get(verdict.outcome, signs.neutral)
     say(f"{sign} {verdict.promise.id}: {verdict.promise.text}")
+    for number, step in enumerate(verdict.steps, 1):
+        say(f"    step {number}: {step}")
     if verdict.outcome == "broken":
         say(f"    seen: {verdict.seen}")
         say(f"    to mend it: {verdict.promise.hint}")
@@ -167,5 +184,5 @@ def report(kind: str, seed: int, verdicts: Sequence[Verdict]) -> dict[str, Any]:
 def _row(verdict: Verdict) -> dict[str, Any]:
     promise = verdict.promise
     told = {"id": promise.id, "text": promise.text, "outcome": verdict.outcome}
-    took = {"took_ms": round(1000 * verdict.took_s, 3)}
-    return {**told, "seen": verdict.seen, "hint": promise.hint, **took}
+    seen = {"steps": list(verdict.steps), "seen": verdict.seen, "hint": promise.hint}
+    return {**told, **seen, "took_ms": round(1000 * verdict.took_s, 3)}

@@ -8,7 +8,6 @@ from attrs import define, evolve, field
 from orac_core import (
     BackendUnavailable,
     Chunk,
-    Embeddings,
     InstanceHealth,
     InvalidRequest,
     LoadProgress,
@@ -18,46 +17,7 @@ from orac_core import (
     hookimpl,
 )
 from orac_core.testing import FaultyBackend
-
-MUTANTS: dict[str, type] = {}
-"""Class by promise that catches it."""
-
-
-def breaks(*promises):
-    def note(cls):
-        MUTANTS.update(dict.fromkeys(promises, cls))
-        return cls
-
-    return note
-
-
-@define(eq=False)
-class Sound(FaultyBackend):
-    """Keeps every promise, also those that not every backend makes."""
-
-    @hookimpl
-    async def embed(self, request):
-        self._alive(request.model)
-        return Embeddings(tuple(self.vector(text) for text in request.texts))
-
-    def vector(self, text):
-        return (1.0, 0.0) if "robot" in text else (0.0, 1.0)
-
-    @hookimpl
-    async def obtain(self, model):
-        self._alive(model)
-        return self
-
-    @hookimpl
-    async def pull(self, request):
-        raise InvalidRequest(f"{request.source} can not be fetched from")
-        yield
-
-
-async def sound(backend, request):
-    async with aclosing(FaultyBackend.generate(backend, request)) as chunks:
-        async for chunk in chunks:
-            yield chunk
+from tests.contract.sound import Sound, breaks, sound
 
 
 @breaks("hooks")
@@ -400,42 +360,28 @@ class FailsAtNonsense(Sound):
         self._alive(request.model)
 
 
-@breaks("embed")
+@breaks("any-order")
 @define(eq=False)
-class MakesLongVectors(Sound):
-    def vector(self, text):
-        return (3.0, 4.0)
+class RemembersWhoLeft(Sound):
+    """Breaks only when an answer was closed early, and the model was unloaded and loaded since."""
 
+    left: bool = False
+    broken: bool = False
 
-@breaks("embed-order")
-@define(eq=False)
-class MixesVectors(Sound):
     @hookimpl
-    async def embed(self, request):
-        self._alive(request.model)
-        return Embeddings(tuple(self.vector(text) for text in sorted(request.texts)))
+    async def unload(self, model):
+        self.broken = self.left
+        await FaultyBackend.unload(self, model)
 
-
-@breaks("obtain")
-@define(eq=False)
-class HandsOutNothing(Sound):
     @hookimpl
-    async def obtain(self, model):
-        self._alive(model)
-
-
-@breaks("obtain-loaded")
-@define(eq=False)
-class HandsOutAlways(Sound):
-    @hookimpl
-    async def obtain(self, model):
-        return self
-
-
-@breaks("pull-source")
-@define(eq=False)
-class FetchesAnything(Sound):
-    @hookimpl
-    async def pull(self, request):
-        return
-        yield
+    async def generate(self, request):
+        self._check(request)
+        if self.broken:
+            raise BackendUnavailable("its connection is gone")
+        try:
+            async with aclosing(sound(self, request)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        except GeneratorExit:
+            self.left = True
+            raise

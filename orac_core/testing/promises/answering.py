@@ -11,7 +11,7 @@ from ..promise import Promise
 from ..trial import Trial
 
 READ_WITHIN_S = 5.0
-"""Time for models and health to answer while an answer is being written."""
+"""Least time for models and health to answer while an answer is being written."""
 
 
 async def _answer(trial: Trial) -> list[Chunk]:
@@ -76,15 +76,16 @@ async def _answers_side_by_side(trial: Trial) -> None:
 
 
 async def _listens_while_it_answers(trial: Trial) -> None:
+    most = max(READ_WITHIN_S, trial.subject.stops_within_s)
     await trial.load()
     async with aclosing(trial.instance.generate(trial.asking())) as chunks:
         await anext(chunks)
         try:
-            async with asyncio.timeout(READ_WITHIN_S):
+            async with asyncio.timeout(most):
                 await trial.instance.models()
                 await trial.instance.health()
         except TimeoutError:
-            expect(None, f"models and health took over {READ_WITHIN_S:g} s during an answer")
+            expect(None, f"models and health took over {most:g} s during an answer")
 
 
 ANSWERING = (

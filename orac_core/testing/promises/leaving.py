@@ -9,7 +9,7 @@ from attrs import evolve
 from ...conversation import Chunk, GenerateRequest
 from ..broken import expect, need
 from ..promise import Promise
-from ..trial import Trial, ends_soon
+from ..trial import Trial
 
 
 def _long(trial: Trial) -> GenerateRequest:
@@ -24,7 +24,7 @@ async def _close_after(trial: Trial, most: int) -> Sequence[Chunk]:
             read.append(chunk)
             if len(read) >= most:
                 break
-        await ends_soon(chunks.aclose(), "an answer that was closed")
+        await trial.ends_soon(chunks.aclose(), "an answer that was closed")
     return read
 
 
@@ -55,7 +55,7 @@ async def _stops_when_cancelled(trial: Trial) -> None:
     waiting.cancel()
     need(not task.done(), "the answer ended before it could be cancelled")
     task.cancel()
-    await ends_soon(asyncio.wait([task]), "an answer that was cancelled")
+    await trial.ends_soon(asyncio.wait([task]), "an answer that was cancelled")
     expect(task.cancelled(), "generate swallowed the cancellation")
     await trial.ask()
 
@@ -70,7 +70,7 @@ async def _leaves_others_alone(trial: Trial) -> None:
 async def _unloads_after_a_close(trial: Trial) -> None:
     await trial.load()
     await _close_after(trial, 1)
-    await ends_soon(trial.unload(), "an unload after an answer that was closed")
+    await trial.ends_soon(trial.unload(), "an unload after an answer that was closed")
 
 
 LEAVING = (

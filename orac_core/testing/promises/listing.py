@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from contextlib import suppress
 
+from ...errors import OracError
 from ...types import InstanceHealth
 from ..broken import expect, need
 from ..promise import Promise
@@ -50,11 +52,30 @@ async def _tells_health_plainly(trial: Trial) -> None:
 async def _survives_its_engine(trial: Trial) -> None:
     need(trial.subject.end_engine, "no way to end its engine is given")
     await trial.load()
-    if trial.subject.end_engine is not None:
-        await trial.subject.end_engine()
+    await trial.end_engine()
     said = await trial.instance.health()
     expect("health" not in trial.witness.raised, f"health raised: {said.message}")
     expect(isinstance(said, InstanceHealth), "health did not answer")
+    if trial.subject.start_engine is not None:
+        await _is_missed(trial)
+        await trial.start_engine()
+        await _is_back(trial)
+
+
+async def _is_missed(trial: Trial) -> None:
+    """Ask, as what health says may be some seconds old until a question meets with the end."""
+    with suppress(OracError):
+        await trial.ask()
+    said = await trial.instance.health()
+    expect("health" not in trial.witness.raised, f"health raised: {said.message}")
+    expect(not said.usable, "health says usable while the engine is gone, and a question met it")
+
+
+async def _is_back(trial: Trial) -> None:
+    said = await trial.instance.health()
+    expect(said.usable, f"the engine is back, but not usable: {said.message}")
+    await trial.load()
+    await trial.ask()
 
 
 LISTING = (
@@ -96,7 +117,7 @@ LISTING = (
     ),
     Promise(
         "health-down",
-        "health never raises because the engine is down",
+        "health never raises because the engine is down, and says it where no load brings it back",
         "catch what the engine's failure raises and return InstanceHealth(usable=False, …)",
         _survives_its_engine,
     ),

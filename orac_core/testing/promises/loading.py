@@ -6,7 +6,7 @@ from ...errors import ModelNotFound
 from ...types import ModelState
 from ..broken import expect, need
 from ..promise import Promise
-from ..trial import Trial, ends_soon
+from ..trial import Trial
 
 BEFORE_MEMORY = ("validate", "upload")
 """Stages in which a load does not take memory yet."""
@@ -59,7 +59,7 @@ async def _gives_a_load_up(trial: Trial) -> None:
         async for each in stages:
             if each.stage not in BEFORE_MEMORY:
                 break
-        await ends_soon(stages.aclose(), "a load that was closed")
+        await trial.ends_soon(stages.aclose(), "a load that was closed")
     await _state(trial, ModelState.STOPPED, "a load that was closed")
     await trial.load()
     await trial.ask()

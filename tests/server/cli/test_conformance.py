@@ -1,6 +1,7 @@
 """``orac conformance``: a report that says which promise, what was seen, how to mend it."""
 
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -12,7 +13,7 @@ from tests import tiny_models
 SOUND = """
 from contextlib import asynccontextmanager
 from attrs import define, frozen
-from orac_core import BackendKind, Chunk, hookimpl
+from orac_core import BackendKind, BackendUnavailable, Chunk, hookimpl
 from orac_core.testing import FaultyBackend
 
 @frozen
@@ -37,6 +38,29 @@ class Backend(FaultyBackend):
     @hookimpl
     async def generate(self, request):
         yield Chunk("half an ans")
+"""
+RESENTFUL = """
+@define(eq=False)
+class Backend(FaultyBackend):
+    left: bool = False
+    gone: bool = False
+
+    @hookimpl
+    async def unload(self, model):
+        self.gone = self.left
+        await FaultyBackend.unload(self, model)
+
+    @hookimpl
+    async def generate(self, request):
+        self._check(request)
+        if self.gone:
+            raise BackendUnavailable("its connection is gone")
+        try:
+            yield Chunk("a")
+            yield Chunk(done=True, finish_reason="stop")
+        except GeneratorExit:
+            self.left = True
+            raise
 """
 LACKING = "class Backend:\n    def __init__(self, sizes): pass"
 
@@ -72,6 +96,30 @@ def test_a_broken_plugin_is_told_what_was_seen_and_how_to_mend_it(plugin):
     at = next(number for number, line in enumerate(told) if " generate: " in line)
     assert "the stream broke off before the answer was done" in told[at + 1]
     assert told[at + 2].startswith("    to mend it: yield Chunk(done=True")
+
+
+def test_what_fails_in_one_order_only_is_told_step_by_step(plugin, tmp_path, monkeypatch):
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    name = plugin("orac_resentful", RESENTFUL)
+    done = conformance(name, "--seed", 1, "--json")
+    told = json.loads(done.stdout)["promises"]
+    assert [each["id"] for each in told if each["outcome"] == "broken"] == ["any-order"]
+    steps = told[-1]["steps"]
+    assert steps[0] == "open it"
+    assert "unload" in steps
+    lines = conformance(name, "--seed", 1).stdout.splitlines()
+    at = lines.index("    step 1: open it")
+    assert " any-order: " in lines[at - 1]
+    assert lines[at + len(steps)].startswith("    seen: ")
+    assert list(here.iterdir()) == []
+
+
+def test_without_hypothesis_any_order_is_not_tried(plugin, monkeypatch):
+    monkeypatch.setitem(sys.modules, "orac_core.testing.orders", None)
+    done = conformance(plugin("orac_plain", GOOD))
+    assert done.exit_code == 0
+    assert "    not tried: it takes Hypothesis: pip install 'orac[testing]'" in done.stdout
 
 
 def test_without_its_hooks_nothing_else_is_tried(plugin):

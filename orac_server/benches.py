@@ -158,9 +158,9 @@ class ShowQuery:
     """The query of ``GET /v1/benchmarks/{id}``.
 
     Attributes:
-        format: How to tell it.
-        samples: Whether with all raw samples.
-        against: Id of an earlier run to compare it with.
+        format: How to tell it; a comparison only as ``json`` or ``markdown``.
+        samples: Whether with all raw samples; false leaves them null.
+        against: Id of another run: the answer says what changed from that to this.
     """
 
     format: Literal["json", "csv", "markdown", "html", "benchstat"] = "json"

@@ -88,6 +88,7 @@ def _role(role: str, settings: RoleSettings) -> Json:
         "source": source(settings.source),
         "checksum": settings.checksum,
         "adapters": [asdict(each) for each in settings.adapters],
+        "prefer": settings.prefer,
     }
 
 

@@ -61,7 +61,8 @@ class LoadBody(Setup):
         keep_alive: How long it stays without being used: seconds, or a text such as ``5m`` or
             ``1h30m``; 0 as long as it is used, -1 for ever. Null leaves that to the manifest.
         force: Load it even where it does not seem to fit.
-        pinned: Whether it then stays until it is unloaded; null leaves that as it is.
+        pinned: Whether it then stays, whatever else needs the memory, until it is unloaded; null
+            leaves that as it is.
         stream: Whether to stream.
     """
 

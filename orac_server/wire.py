@@ -50,6 +50,8 @@ def model(served: ServedModel) -> Json:
         "quantization": info.quantization,
         "context_length": info.context_length,
         "memory": memory(info.loaded, served.needs_bytes),
+        "remote": info.remote,
+        "requests": {"active": served.active, "waiting": served.waiting},
         "speed": asdict(served.speed),
         "savings": _saved(info),
         "expires_at": timestamp(info.expires_at),

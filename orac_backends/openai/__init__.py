@@ -9,7 +9,7 @@ from .settings import OpenAISettings
 
 __all__ = ["OpenAISettings", "backend_kinds", "orac_hooks"]
 
-orac_hooks = "1.0"
+orac_hooks = "1.1"
 """The version of the hooks it is built for."""
 
 

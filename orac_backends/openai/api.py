@@ -51,7 +51,7 @@ class ServerApi:
             if reply.status != _OK:
                 raise self.refusals.of_reply(reply)
             try:
-                return listing(self._json(reply))
+                return listing(self._json(reply), self.settings.dialect)
             except (TypeError, LookupError) as error:
                 raise self._alien("no list of models") from error
 

@@ -43,7 +43,8 @@ _SAMPLING = _same("top_k", "min_p", "repeat_penalty")
 DIALECTS: Mapping[str, Dialect] = MappingProxyType(
     {
         "openai": Dialect(),
-        "orac": Dialect(_SAMPLING, ("orac", "options"), None, ("health", ("versions", "orac"))),
+        # Its whole health would ask its backends, of which who asks for it may be one.
+        "orac": Dialect(_SAMPLING, ("orac", "options"), None, ("health/live", ("version",))),
         "llama.cpp": Dialect(
             _SAMPLING | _same("ignore_eos"), (), "json_schema", ("../props", ("build_info",))
         ),

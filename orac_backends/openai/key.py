@@ -27,17 +27,31 @@ class Key:
     text: str = field(default="", repr=False)
 
     @classmethod
-    def read(cls, variable: str | None, file: Path | None, environ: Mapping[str, str]) -> Self:
+    def read(
+        cls,
+        variable: str | None,
+        file: Path | None,
+        environ: Mapping[str, str],
+        setting: str = "key",
+    ) -> Self:
         """Return the key from an environment variable or a file.
+
+        Args:
+            variable: Name of the variable, if any.
+            file: The file, if any.
+            environ: All variables.
+            setting: How the settings call it that name them.
 
         Raises:
             BackendError: when it is not there, or can not be a key.
         """
         if variable is not None:
-            return cls(_checked(environ.get(variable, ""), "the variable named in `key_env`"))
+            origin = f"the variable named in `{setting}_env`"
+            return cls(_checked(environ.get(variable, ""), origin))
         if file is None:
             return cls()
-        return cls(_checked(_content(file.expanduser()), f"key_file {file}"))
+        origin = f"{setting}_file {file}"
+        return cls(_checked(_content(file.expanduser(), origin), origin))
 
     @property
     def headers(self) -> dict[str, str]:
@@ -69,12 +83,12 @@ class Key:
                 found += [each.__cause__, each.__context__]
 
 
-def _content(file: Path) -> str:
+def _content(file: Path, origin: str) -> str:
     try:
         with file.open("rb") as opened:
             return opened.read(_MOST_BYTES).decode(errors="replace")
     except OSError as error:
-        raise BackendError(f"key_file {file} can not be read: {error.strerror}") from error
+        raise BackendError(f"{origin} can not be read: {error.strerror}") from error
 
 
 def _checked(text: str, origin: str) -> str:

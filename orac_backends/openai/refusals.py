@@ -5,20 +5,26 @@ and of the servers that follow them.
 """
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
+from typing import Any
 
+import orjson
 from attrs import frozen
 
 from orac_core import BackendError, BackendUnavailable, OracError, QueueFull
 
 from .._http import Reply
 from .._refusal import Refusals, message, refused
+from . import fellow
 
 _BUSY_S = 2.0
 _LONGEST_S = 3600.0
+_STATUS = re.compile(r"[0-9]{3}")
 _REDIRECTS = range(300, 400)
+_NO_KEY = (401, 403)
 _UNPAID, _NO_METHOD, _BUSY = 402, 405, 429
 _CODES = {
     "context_length_exceeded": 400,
@@ -54,14 +60,20 @@ class ServerRefusals(Refusals):
                 f"{self.server} answered {reply.status}, a redirect, which ORAC never follows; "
                 "correct `url` so that it names the server itself",
             )
-        error = super().of_reply(reply)
+        error = self._of_fellow(reply) or super().of_reply(reply)
         if isinstance(error, QueueFull | BackendUnavailable):
             error.retry_after_s = retry_after_s(reply.headers) or error.retry_after_s
         return error
 
     def of_frame(self, error: object) -> OracError:
         """Return the error for an error object, in the middle of an answer."""
-        return self.of(_code(error), message(error))
+        told = f"{self.server}: {message(error)}"
+        return fellow.refusal(error, told) or self.of(_code(error), message(error))
+
+    def _of_fellow(self, reply: Reply) -> OracError | None:
+        """Return the error that only another ORAC tells."""
+        error = envelope(reply.body)
+        return fellow.refusal(error, f"{self.server}: {message(error)}") if error else None
 
     def of(self, code: int | None, text: str) -> OracError:
         """Return the error for a status, or for what a code or type of an error object means."""
@@ -72,9 +84,21 @@ class ServerRefusals(Refusals):
             return QueueFull(f"{told}; ask again in a moment", _BUSY_S)
         if code == _NO_METHOD:
             return BackendError(f"{told}; is `url` what OpenAI's clients call base_url?")
+        if code in _NO_KEY:
+            return BackendError(f"{told}; check the key that key_file, or key_env, names")
         if _TOO_LONG in text:
             return refused(told)
         return super().of(code, text)
+
+
+def envelope(body: bytes) -> Mapping[str, Any] | None:
+    """Return the error object of an answer; None where there is none."""
+    try:
+        told = orjson.loads(body)
+    except ValueError:
+        return None
+    error = told.get("error") if isinstance(told, Mapping) else None
+    return error if isinstance(error, Mapping) else None
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -99,6 +123,6 @@ def _code(error: object) -> int | None:
     if not isinstance(error, Mapping):
         return None
     code = error.get("code")
-    if isinstance(code, int) or (isinstance(code, str) and code.isascii() and code.isdigit()):
+    if isinstance(code, int) or (isinstance(code, str) and _STATUS.fullmatch(code)):
         return int(code)
     return _CODES.get(str(code)) or _CODES.get(str(error.get("type")))

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from .benchmarks import Asked, History, Measure, work
-from .options import json_option, url_option
+from .options import json_of, url_option
 from .running import FAILED, run
 from .written import Form
 
@@ -47,7 +47,8 @@ ABOVE_ZERO = click.FloatRange(min=0, min_open=True)
 WRITABLE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 MEASURING: tuple[Option, ...] = (
-    click.option("--seed", type=click.IntRange(min=0), help="Of the random text."),
+    click.option("--seed", type=click.IntRange(min=0), metavar="N",
+                 help="Of the random text; else any, which the report names."),
     click.option("--rate-under", type=ABOVE_ZERO, metavar="TOKENS_PER_SECOND",
                  help="A soak ends when a model writes slower."),
     click.option("--memory-over-mib", type=ABOVE_ZERO, metavar="MIB",
@@ -61,22 +62,36 @@ MEASURING: tuple[Option, ...] = (
     click.option("--energy", is_flag=True, help="Measure energy, after 5 s of rest."),
     click.option("--verify", is_flag=True, help="Check that the results can be trusted."),
     click.option("--max-tokens", type=click.IntRange(min=1), metavar="N",
-                 help="Longest answer to a prompt."),
+                 help="Longest answer to a prompt, and what is written where no preset is named."),
     click.option("--prompt", "prompts", multiple=True, metavar="TEXT",
-                 help="A prompt to measure with; may be given again."),
+                 help="A prompt of yours to measure with; may be given again."),
     click.option("--preset", "presets", multiple=True, metavar="NAME",
-                 help="A workload such as pp512+tg128@d2048; may be given again."),
+                 help="A workload of random text, such as pp512+tg128@d2048; may be given again, "
+                      "and the first is the headline."),
     click.option("--rounds", type=click.IntRange(1, 1000), metavar="N",
-                 help="How often each is measured."),
-    click.option("--suite", type=click.Choice(SUITES), help="What to measure."),
+                 help="How often each is measured, instead of `benchmark.rounds` (5)."),
+    click.option("--suite", type=click.Choice(SUITES), metavar="NAME",
+                 help="What to measure: `latency` (speed, the default), `quality`, `full` "
+                      "(speed, quality and loads) or `soak` (the same again and again)."),
 )  # fmt: skip
 """What to measure; the last one is the first in the help."""
 
 LOOKING: tuple[Option, ...] = (
-    click.option("--show", metavar="ID", help="Show a run: its id, `latest` or `latest~1`."),
-    click.option("--list", "listing", is_flag=True, help="List the runs that are kept."),
-    click.option("--recommend", is_flag=True, help="Say which models to take for what."),
-    click.option("--compare", nargs=2, metavar="A B", help="Say what changed from A to B."),
+    click.option(
+        "--show",
+        metavar="ID",
+        help="Show a run again: its id, the beginning of it, `latest`, or `latest~1`.",
+    ),
+    click.option(
+        "--list",
+        "listing",
+        is_flag=True,
+        help="List the runs that are kept, the newest first; with a MODEL only its.",
+    ),
+    click.option(
+        "--recommend", is_flag=True, help="Say which models are worth choosing, by the newest runs."
+    ),
+    click.option("--compare", nargs=2, metavar="A B", help="Say what changed from run A to run B."),
 )
 """What to look at instead of measuring."""
 
@@ -84,12 +99,13 @@ WRITING: tuple[Option, ...] = (
     url_option,
     click.option("--output", type=WRITABLE, callback=_place, metavar="FILE",
                  help="Write to FILE instead of stdout."),
-    click.option("--benchstat", is_flag=True, help="Write lines for benchstat."),
+    click.option("--benchstat", is_flag=True, help="Write lines that `benchstat` compares."),
     click.option("--csv", is_flag=True, help="Write CSV, a row for each request."),
     click.option("--html", is_flag=False, flag_value=TO_STDOUT, callback=_page,
-                 metavar="[FILE]", help="Write a page with charts."),
-    click.option("--markdown", is_flag=True, help="Write tables in Markdown."),
-    json_option,
+                 metavar="[FILE]",
+                 help="Write a page with charts, to stdout or to a FILE that ends in `.html`."),
+    click.option("--markdown", is_flag=True, help="Write tables in Markdown; for --compare, too."),
+    json_of("the answer of `POST /v1/benchmark`, or of the route that is asked instead"),
 )  # fmt: skip
 """How to write it."""
 

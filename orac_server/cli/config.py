@@ -30,7 +30,7 @@ from .. import profiles
 from ..redaction import Redaction
 from ..wire import Json
 from .layered import Given, settings_options
-from .options import json_option, shown
+from .options import json_of, shown
 from .output import as_json, note, plain, say, table
 from .running import FAILED
 
@@ -62,7 +62,10 @@ class Row:
 
 @click.command("config")
 @settings_options
-@json_option
+@json_of(
+    "`manifest`, `settings` (`setting`, `value`, `origin`), `places`, `environment`, and all of "
+    "`GET /v1/profiles`; of a wrong manifest `problems`"
+)
 def config_command(  # noqa: PLR0913 - click passes each option by itself
     *,
     host: str | None,
@@ -205,6 +208,8 @@ def _role(each: Json) -> list[str]:
     adapters = ", ".join(f"{it['path']} (scale {it['scale']:g})" for it in each["adapters"])
     first, *others = each["models"]
     worn = f"{first} with {adapters}" if adapters else first
+    if each["prefer"]:
+        worn = f"{worn} wherever it is {each['prefer']}"
     return [each["role"], ", ".join((worn, *others)), plain(parameters)]
 
 

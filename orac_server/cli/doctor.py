@@ -18,7 +18,7 @@ from . import degradation as slow
 from .degradation import degradation_options
 from .findings import Finding, Section, as_facts, failures, verdict
 from .gpu import gpu_options
-from .options import json_option, url_option
+from .options import json_of, url_option
 from .output import Marks, as_json, marks, say, waiting
 from .plugins import inventory
 from .quick import WITHIN_S, Asked, quick
@@ -78,11 +78,13 @@ class Flags:
 @click.option(
     "--manifest",
     type=click.Path(readable=False, path_type=Path),
+    metavar="FILE",
     help="Manifest to look at, instead of the one that would hold.",
 )
 @click.option(
     "--models-dir",
     type=click.Path(readable=False, path_type=Path),
+    metavar="FOLDER",
     help="Folder to search for models before all others.",
 )
 @click.option(
@@ -112,7 +114,10 @@ class Flags:
 @degradation_options
 @gpu_options
 @url_option
-@json_option
+@json_of(
+    "the facts: `ok`, `verdict`, a key for each section, and `findings` with `section`, `level`, "
+    "`text`, `remedy`"
+)
 def doctor_command(*, room: gpu.Asked | None, url: str, in_json: bool, **given: Any) -> None:
     """Say what works, what does not, and what to do.
 

@@ -64,7 +64,8 @@ def told(seen: Seen, wanted: Wanted, now: float) -> Json:
         now: Seconds since 1970.
     """
     places = tuple(_places(seen, wanted))
-    tenants = tuple(_tenant(each, now) for each in seen.served.models or ())
+    here = [each for each in seen.served.models or () if not each.get("remote")]
+    tenants = tuple(_tenant(each, now) for each in here)
     level = _worst(places)
     short = any(each.risk.level in {"tight", "critical"} for each in places)
     remedies = relieving(_situation(seen, tenants)) if short else ()

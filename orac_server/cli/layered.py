@@ -55,19 +55,30 @@ def settings_options(command: Any) -> Any:
 
 
 _OPTIONS = (
-    click.option("--host", metavar="ADDRESS", help="Address to listen on."),
     click.option(
-        "--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
+        "--host", metavar="ADDRESS", help="Address to listen on, instead of `server.host`."
+    ),
+    click.option(
+        "--port",
+        type=click.IntRange(0, 65535),
+        metavar="PORT",
+        help="Port to listen on, instead of `server.port`; 0 takes a free one, which is printed.",
     ),
     click.option(
         "--models-dir",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="FOLDER",
         help="Folder to search for models before all others.",
     ),
     click.option(
         "--manifest",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="Manifest to read.",
+        metavar="FILE",
+        help="Manifest to read, instead of the one that would hold.",
     ),
-    click.option("--no-auth", is_flag=True, help="Ask nobody for a token, on any address."),
+    click.option(
+        "--no-auth",
+        is_flag=True,
+        help="Ask nobody for a token, on any address; ORAC warns of that, and is `degraded`.",
+    ),
 )

@@ -10,7 +10,7 @@ from orac_core.durations import shown as span
 
 from .client import Json, NoServer, Server, reach
 from .door import open_door
-from .options import json_option, shown, url_option
+from .options import json_of, shown, url_option
 from .output import as_json, count, note, plain, say, size, table, waiting
 from .running import run
 from .setup import Setup, keep_alive_option, setup_options
@@ -25,7 +25,7 @@ DISPENSABLE = ("PARAMS", "EXPIRES", "QUANT")
 
 @click.command("list")
 @url_option
-@json_option
+@json_of("the answer of `GET /v1/models`")
 def list_command(url: str, *, in_json: bool) -> None:
     """List the models and what they are doing.
 
@@ -49,7 +49,7 @@ def list_command(url: str, *, in_json: bool) -> None:
 @keep_alive_option
 @click.option("--force", is_flag=True, help="Load it even where it does not seem to fit.")
 @url_option
-@json_option
+@json_of("the answer of `POST /v1/models/load`")
 def load_command(  # noqa: PLR0913 - click passes each option by itself
     *,
     model: str,
@@ -87,7 +87,7 @@ def _tell(loaded: Json) -> None:
 @click.command("unload")
 @click.argument("model")
 @url_option
-@json_option
+@json_of("the answer of `POST /v1/models/unload`")
 def unload_command(model: str, url: str, *, in_json: bool) -> None:
     """Free the memory of MODEL on the server, once its running answers have ended.
 

@@ -1,5 +1,6 @@
 """The option ``--url``: where the server is that a command talks to."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -44,4 +45,9 @@ def url_option(command: Any) -> Any:
 
 def json_option(command: Any) -> Any:
     """Give a command the option ``--json``."""
-    return click.option("--json", "in_json", is_flag=True, help="Write JSON to stdout.")(command)
+    return json_of("JSON to stdout")(command)
+
+
+def json_of(told: str) -> Callable[[Any], Any]:
+    """Return what gives a command the option ``--json``, whose help says what it writes."""
+    return click.option("--json", "in_json", is_flag=True, help=f"Write {told}.")

@@ -6,7 +6,7 @@ import click
 
 from .client import Json
 from .door import open_door
-from .options import json_option, url_option
+from .options import json_of, url_option
 from .output import as_json, say, size, table
 from .running import FAILED, run
 from .setup import Setup, setup_options
@@ -35,7 +35,7 @@ AVAILABLE = {
 @click.argument("model")
 @setup_options
 @url_option
-@json_option
+@json_of("the answer of `POST /v1/plan`")
 def plan_command(  # noqa: PLR0913 - click passes each option by itself
     *,
     model: str,

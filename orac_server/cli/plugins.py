@@ -7,14 +7,17 @@ import click
 
 from orac_core import BackendKind, Plugin, Plugins
 
-from .options import json_option
+from .options import json_of
 from .output import as_json, note, plain, table
 
 COLUMNS = ("PLUGIN", "KINDS", "ENGINE", "WRAPS", "HOOKS", "DISTRIBUTION", "PROBLEM")
 
 
 @click.command("plugins")
-@json_option
+@json_of(
+    '`{"plugins": [{"name", "distribution", "version", "kinds": [{"name", "engine_version"}], '
+    '"wraps", "hooks", "problem"}]}`'
+)
 def plugins_command(*, in_json: bool) -> None:
     """List the plugins: what they offer and which are broken.
 

@@ -13,7 +13,7 @@ from orac_core import GenerateOptions, OracError
 
 from .client import Json
 from .door import open_door
-from .options import json_option, url_option
+from .options import json_of, url_option
 from .output import Waiting, note, piece, waiting
 from .question import Question
 from .running import FAILED, run
@@ -62,14 +62,17 @@ def whole_text(_context: click.Context, _argument: click.Parameter, text: str) -
 @click.command("prompt")
 @click.argument("model")
 @click.argument("text", callback=whole_text)
-@click.option("--system", help="How to answer.")
-@click.option("--max-tokens", type=click.IntRange(min=1), help="Longest answer, in tokens.")
+@click.option("--system", help="How to answer: what the model is told before TEXT.")
+@click.option(
+    "--max-tokens", type=click.IntRange(min=1), metavar="N", help="Longest answer, in tokens."
+)
 @click.option(
     "--temperature",
     type=click.FloatRange(min=0),
+    metavar="X",
     help="0 always takes the likeliest token.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Makes sampling repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), metavar="N", help="Makes sampling repeatable.")
 @click.option(
     "--format",
     "wanted",
@@ -83,7 +86,10 @@ def whole_text(_context: click.Context, _argument: click.Parameter, text: str) -
 )
 @keep_alive_option
 @url_option
-@json_option
+@json_of(
+    "the whole answer of `POST /v1/prompt`; with --stream each event as a line of its own, "
+    '`{"event": "chunk", "text": …}`, and last `{"event": "done", …}` with the whole answer'
+)
 def prompt_command(  # noqa: PLR0913 - click passes each option by itself
     *,
     model: str,

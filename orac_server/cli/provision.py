@@ -8,7 +8,7 @@ import click
 
 from .client import Json
 from .door import open_door
-from .options import json_option, url_option
+from .options import json_of, url_option
 from .output import as_json, note, plain, size, table, waiting
 from .running import FAILED, run
 
@@ -33,9 +33,14 @@ def _names(_context: click.Context, _option: click.Parameter, given: str | None)
     callback=_names,
     help="Only these roles, with commas between them.",
 )
-@click.option("--force", is_flag=True, help="Look at models that are there, too.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Look at models that are there, too: they are read whole and compared with their "
+    "checksum, or with what their source has now.",
+)
 @url_option
-@json_option
+@json_of("the answer of `POST /v1/models/provision`")
 def provision_command(*, roles: list[str] | None, force: bool, url: str, in_json: bool) -> None:
     """Make the models of the profile's roles be there.
 
@@ -51,7 +56,7 @@ def provision_command(*, roles: list[str] | None, force: bool, url: str, in_json
 @click.argument("model")
 @click.option("--force", is_flag=True, help="Look at it when it is there, too.")
 @url_option
-@json_option
+@json_of("the answer of `POST /v1/models/provision`")
 def pull_command(*, model: str, force: bool, url: str, in_json: bool) -> None:
     """Make MODEL be there: a role, a model that the manifest has a source for, or one of Ollama's.
 

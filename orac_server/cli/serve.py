@@ -19,7 +19,7 @@ lean.import_without("rich", "structlog")
 from ..access.guard import Guard  # noqa: E402
 from ..service import serve  # noqa: E402
 from .layered import Given, settings_options  # noqa: E402
-from .options import DEFAULT, json_option  # noqa: E402
+from .options import DEFAULT, json_of  # noqa: E402
 from .output import as_json_line, say  # noqa: E402
 from .running import failures_told  # noqa: E402
 
@@ -28,8 +28,15 @@ TRIAL = 'orac-robot "Move forward 1.5 meters"'
 
 @click.command("serve")
 @settings_options
-@click.option("--demo", is_flag=True, help="Serve the small model that comes with ORAC too.")
-@json_option
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="Serve the small model `orac-robot` that comes with ORAC, beside all others.",
+)
+@json_of(
+    "one line of JSON when it listens: `url`, `models`, `places`, `failed_backends`, and in "
+    "`tokens` where each token is that is needed"
+)
 def serve_command(  # noqa: PLR0913 - click passes each option by itself
     *,
     host: str | None,

@@ -12,7 +12,7 @@ from orac_core.files import Verified, verify
 from orac_core.serving.door import file_named, model_files, settle
 
 from .client import Json
-from .options import json_option
+from .options import json_of
 from .output import Waiting, as_json, note, say, size, waiting
 from .running import FAILED, run
 
@@ -24,7 +24,10 @@ TOLD_EVERY_S = 0.2
 
 @click.command("verify")
 @click.argument("models", metavar="[MODEL]...", nargs=-1)
-@json_option
+@json_of(
+    '`{"models": [{"id", "path", "size_bytes", "outcome", "problem", "checksum", "found"}], '
+    '"unknown": [names]}`'
+)
 def verify_command(models: tuple[str, ...], *, in_json: bool) -> None:
     """Read the files of each MODEL, or of all, and say which are what they should be.
 

@@ -44,7 +44,7 @@ async def state(app: web.Application) -> tuple[str, Json]:
 
 async def live(_request: web.Request) -> web.StreamResponse:
     """``GET /v1/health/live``: 200 while the process answers at all."""
-    return reply({"status": "live"})
+    return reply({"status": "live", "version": version("orac")})
 
 
 async def ready(request: web.Request) -> web.StreamResponse:

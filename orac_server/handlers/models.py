@@ -10,12 +10,14 @@ from orac_core import Loaded, LoadRequest, ModelManager
 from .. import sse, wire
 from ..body import read, reply
 from ..keys import MANAGER
+from ..relays import refuse_relaying, relayed
 from ..requests import LoadBody, NamedLoadBody, NamedUnloadBody, UnloadBody
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
     """``GET /v1/models``."""
-    models = await request.app[MANAGER].models()
+    manager = request.app[MANAGER]
+    models = await (manager.models(relayed=True) if relayed(request) else manager.models())
     return reply({"object": "list", "data": [wire.model(each) for each in models]})
 
 
@@ -50,6 +52,7 @@ async def unload_named_model(request: web.Request) -> web.StreamResponse:
 
 async def _load(request: web.Request, body: LoadBody, model: str) -> web.StreamResponse:
     manager, wanted = request.app[MANAGER], body.request(model)
+    await refuse_relaying(request, manager, model)
     if body.stream:
         return await sse.respond(request, _load_events(manager, wanted))
     return reply(wire.loaded(await manager.load(wanted)))
@@ -68,6 +71,7 @@ async def _load_events(
 
 async def _unload(request: web.Request, body: UnloadBody, model: str) -> web.StreamResponse:
     manager = request.app[MANAGER]
+    await refuse_relaying(request, manager, model)
     if body.stream:
         return await sse.respond(request, _unload_events(manager, model, force=body.force))
     return reply(wire.unloaded(await manager.unload(model, force=body.force)))

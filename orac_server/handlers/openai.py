@@ -1,6 +1,7 @@
 """OpenAI's routes: chats, completions and embeddings."""
 
 from aiohttp import web
+from attrs import evolve
 
 from orac_core import GenerateRequest
 
@@ -16,12 +17,13 @@ from ..openai.embeddings import EmbeddingsBody
 from ..openai.embeddings import embeddings as embedded
 from ..openai.frames import Frames
 from ..openai.sampling import Sampling
+from ..relays import relayed
 
 
 async def chat(request: web.Request) -> web.StreamResponse:
     """``POST /v1/chat/completions``."""
     body = await read(request, ChatBody)
-    asked = body.request
+    asked = evolve(body.request, relayed=relayed(request))
     refuse_longer(asked, request.app[SETTINGS].max_prompt_chars, "messages")
     if body.stream:
         framing = frames.chat_frames(body.model, with_usage=body.with_usage)
@@ -35,7 +37,7 @@ async def chat(request: web.Request) -> web.StreamResponse:
 async def complete(request: web.Request) -> web.StreamResponse:
     """``POST /v1/completions``."""
     body = await read(request, CompletionBody)
-    asked = body.request
+    asked = evolve(body.request, relayed=relayed(request))
     refuse_longer(asked, request.app[SETTINGS].max_prompt_chars, "prompt")
     if body.stream:
         framing = frames.text_frames(body.model, with_usage=body.with_usage)
@@ -47,7 +49,8 @@ async def complete(request: web.Request) -> web.StreamResponse:
 async def embeddings(request: web.Request) -> web.StreamResponse:
     """``POST /v1/embeddings``."""
     body = await read(request, EmbeddingsBody)
-    made = await request.app[MANAGER].embed(body.request, deadline_s=body.deadline_s)
+    asked = evolve(body.request, relayed=relayed(request))
+    made = await request.app[MANAGER].embed(asked, deadline_s=body.deadline_s)
     about(f"{made.instance}/{made.model}")
     return reply(embedded(body, made))
 

@@ -4,6 +4,9 @@ No text of a client is ever the value of a label. The label for one of the manif
 ``backend``, as Prometheus calls whom it asks ``instance``.
 """
 
+from collections.abc import Mapping
+from itertools import chain
+from types import MappingProxyType
 from typing import Literal
 
 from attrs import frozen
@@ -73,10 +76,11 @@ def _spread(
 
 GEN_AI = ("backend", "gen_ai_request_model")
 
-TABLE = (
+REQUESTS = (
     _counted(
         "orac_http_requests_total",
-        "Requests that have ended; 499 is a client that left before its answer was whole.",
+        "Requests that have ended, by the template of their address; `unmatched` is one that there "
+        "is not. 499 is a client that left before its answer was whole.",
         ("method", "route", "status"),
     ),
     _spread(
@@ -87,16 +91,24 @@ TABLE = (
     ),
     _read("orac_http_requests_in_flight", "Requests that are being answered."),
     _read("orac_event_streams_open", "Streams of events that are open."),
+)
+
+ANSWERS = (
     _counted(
         "orac_answers_total",
-        "Answers that were given to their end, by why they ended.",
+        "Answers that were given to their end: `stop`, `length`, `tool_calls`, or `deadline` for "
+        "one that was cut when its time was over.",
         (*MODEL, "finish_reason"),
     ),
-    _counted("orac_answer_errors_total", "Answers that failed, by the class.", (*MODEL, "error")),
+    _counted(
+        "orac_answer_errors_total",
+        "Answers that failed, by the class of the error; `other` is one that is none of ORAC's.",
+        (*MODEL, "error"),
+    ),
     _counted("orac_answers_cancelled_total", "Answers that nobody waited for any more."),
     _counted(
         "orac_fallbacks_total",
-        "Requests for a role that went on from one model to the next.",
+        "Requests for a role that went on from one model to the next, both as in the manifest.",
         ("role", "from", "to"),
     ),
     _spread("orac_answer_queue_seconds", "Time that answers waited for their turn.", QUEUE_S),
@@ -107,13 +119,14 @@ TABLE = (
     _kept("orac_decode_tokens_per_second", "Speed of writing, of the last answer."),
     _spread(
         "gen_ai_server_time_to_first_token_seconds",
-        "From a request to the first piece of its answer, queue and load included.",
+        "From a request to the first piece of its answer, the queue and a load included.",
         TTFT_S,
         GEN_AI,
     ),
     _spread(
         "gen_ai_server_time_per_output_token_seconds",
-        "Time of each token after the first, one value for each answer.",
+        "(duration - time to first token) by (tokens - 1); one value for each answer of two tokens "
+        "or more.",
         TPOT_S,
         GEN_AI,
     ),
@@ -123,37 +136,95 @@ TABLE = (
         ANSWER_S,
         GEN_AI,
     ),
-    _read("orac_model_state", "1 for the state that a model is in.", (*MODEL, "state")),
+)
+
+MODELS = (
+    _read(
+        "orac_model_state",
+        "1 for the state that a model is in, 0 for each other: `stopped`, `starting`, `ready`, "
+        "`stopping`, `failed`.",
+        (*MODEL, "state"),
+    ),
     _read("orac_model_memory_bytes", "Memory that a model takes.", MODEL),
     _read("orac_model_requests_waiting", "Requests that wait for their turn.", MODEL),
     _read("orac_model_requests_active", "Requests that have their turn.", MODEL),
     _read("orac_model_speed_ratio", "Speed of the last answers, as a share of the usual.", MODEL),
     _read("orac_model_degraded", "1 while a model is slower than it used to be.", MODEL),
     _counted("orac_model_loads_total", "Loads that ended well."),
-    _counted("orac_model_unloads_total", "Models that left the memory in good order."),
+    _counted(
+        "orac_model_unloads_total",
+        "Models that left the memory in good order, also those that their engine dropped.",
+    ),
     _counted("orac_model_failures_total", "Times that a model became failed."),
     _read("orac_model_evictions_total", "Times that a model had to go for another.", MODEL),
-    _spread("orac_model_load_seconds", "Time of loads that ended well.", LOAD_S),
-    _read("orac_backend_up", "1 when a backend can be used, 0 when not.", ("backend",)),
+    _spread(
+        "orac_model_load_seconds",
+        "From the beginning of a load, waiting for memory included, until the model has answered.",
+        LOAD_S,
+    ),
+)
+
+BACKENDS = (
     _read(
-        "orac_backend_spared",
-        "1 while a backend that could not be reached is not asked, 0.5 while it is found out.",
+        "orac_backend_up",
+        "1 when a backend could be used the last time it was asked, 0 when not.",
         ("backend",),
     ),
-    _read("orac_health_status", "1 for the verdict on the whole.", ("status",)),
+    _read(
+        "orac_backend_spared",
+        "1 while a backend that could not be reached is not asked, 0.5 while it is found out "
+        "whether it is back, 0 otherwise.",
+        ("backend",),
+    ),
+)
+
+SERVICE = (
+    _read(
+        "orac_health_status",
+        "1 for the last verdict on the whole: `healthy`, `degraded` or `unhealthy`.",
+        ("status",),
+    ),
     _read("orac_uptime_seconds", "Time since the service started."),
-    _read("orac_build_info", "Versions; always 1.", ("version", "python")),
+    _read(
+        "orac_build_info",
+        "Always 1; health tells the same versions to the same people.",
+        ("version", "python"),
+    ),
     _read("orac_log_lines_lost_total", "Lines of the log that could not be written."),
+)
+
+MACHINE = (
     _read("orac_device_memory_total_bytes", "Memory of the machine."),
     _read("orac_device_memory_available_bytes", "What programs can have without swapping."),
-    _read("orac_device_swapped_in_bytes_total", "Read back from swap."),
-    _read("orac_device_swapped_out_bytes_total", "Written to swap."),
+    _read("orac_device_swapped_in_bytes_total", "Read back from swap since the machine started."),
+    _read("orac_device_swapped_out_bytes_total", "Written to swap since the machine started."),
     _read("orac_device_cpu_load_ratio", "Load of the CPU, 0 to 1."),
     _read("orac_device_gpu_load_ratio", "Load of the GPU, 0 to 1."),
     _read("orac_device_gpu_frequency_hertz", "Clock of the GPU."),
     _read("orac_device_temperature_celsius", "Temperature of the hottest sensor."),
-    _read("orac_device_power_watts", "Power, by what measures it.", ("source",)),
+    _read(
+        "orac_device_power_watts",
+        "Power by what measures it: rails of the board, `NVML`, `RAPL package 0` … Some are parts "
+        "of others.",
+        ("source",),
+    ),
     _read("orac_device_throttling", "1 while clocks are lowered for heat or power."),
-    _read("orac_device_over_current_events_total", "Over-current alerts of the board."),
+    _read(
+        "orac_device_over_current_events_total",
+        "Over-current alerts of the board since it started.",
+    ),
 )
+GROUPS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
+    {
+        "requests": REQUESTS,
+        "answers": ANSWERS,
+        "models": MODELS,
+        "backends": BACKENDS,
+        "service": SERVICE,
+        "machine": MACHINE,
+    }
+)
+"""The metrics by what they are about."""
+
+TABLE = tuple(chain.from_iterable(GROUPS.values()))
 """Every metric of ORAC's own, in the order in which they are shown."""

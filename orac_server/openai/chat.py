@@ -23,14 +23,14 @@ class ChatBody(Sampling):
 
     Attributes:
         messages: The conversation.
-        max_completion_tokens: Longest answer, in tokens; counts before `max_tokens`.
-        tools: The tools that may be called.
-        tool_choice: Whether to call one, or which.
+        max_completion_tokens: The newer name of `max_tokens`; it counts where both are given.
+        tools: The functions that may be called, each name once; `strict` is passed over.
+        tool_choice: Whether to call one, or the function that has to be called.
         parallel_tool_calls: Whether there may be several calls in one answer.
         response_format: What the answer has to be.
-        logprobs: Whether to tell how likely each token was.
+        logprobs: Whether to tell how likely each token was; null where the engine does not tell.
         top_logprobs: How many of the likeliest tokens to tell at each place.
-        modalities: Only text.
+        modalities: Only `["text"]`.
         audio: Refused.
         functions: Refused: it is out of date.
         function_call: Refused: it is out of date.

@@ -20,7 +20,8 @@ class CompletionBody(Sampling):
     """The body of ``POST /v1/completions``; numbers of tokens are known only to be refused.
 
     Attributes:
-        prompt: The text to go on with; a list may have one.
+        prompt: The text to go on with, as it is: no chat template. A list may have one; tokens as
+            numbers are refused.
         logprobs: Tells how likely each token was, with so many others.
         best_of: Number of tries; more than one is refused.
         echo: Refused when true.

@@ -36,11 +36,13 @@ class EmbeddingsBody(Open):
     """The body of ``POST /v1/embeddings``; numbers of tokens are known only to be refused.
 
     Attributes:
-        model: Name of the model, an alias or a role.
-        input: One text, or several.
-        dimensions: Length that the vectors are cut to.
-        encoding_format: Lists of numbers, or 32-bit floats in base64, the lowest byte first.
-        keep_alive: How long the model stays loaded afterwards, in seconds or as text such as `5m`.
+        model: Name of a model that makes vectors, an alias or a role.
+        input: A text, or several, none of them empty; tokens as numbers are refused.
+        dimensions: Length that the vectors are cut to, where the engine can.
+        encoding_format: Lists of numbers (as it is without), or 32-bit floats in base64, the lowest
+            byte first.
+        keep_alive: ORAC's: how long the model then stays loaded, in seconds or as text such as
+            `5m`, as for a load.
         orac: What only ORAC can do.
     """
 

@@ -17,7 +17,7 @@ class NamedSchema(Open):
         name: Letters, digits, `_` and `-`.
         schema: The JSON schema.
         description: What it is for; passed over.
-        strict: Passed over.
+        strict: Passed over: the engine is held to the schema also without it.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]

@@ -77,8 +77,8 @@ class OracWish:
     """What only ORAC can do; a key that it does not have is refused.
 
     Attributes:
-        deadline_ms: Longest time that the answer may take.
-        repair: Whether to ask once more for an answer that misses its format.
+        deadline_ms: Longest time that the answer may take; what was written by then is answered.
+        repair: Whether to ask once more for an answer that misses its format; not in a stream.
         options: How to choose the next token, where OpenAI has no field for it.
     """
 
@@ -92,7 +92,7 @@ class StreamOptions(Open):
     """What a stream tells beside the answer.
 
     Attributes:
-        include_usage: Whether the tokens used are told at the end.
+        include_usage: Whether the tokens used are told, in a frame of their own at the end.
     """
 
     include_usage: bool | None = None
@@ -104,18 +104,20 @@ class Sampling(Open):
 
     Attributes:
         model: Name of the model, an alias or a role.
-        max_tokens: Longest answer, in tokens.
-        temperature: 0 always takes the likeliest token.
+        max_tokens: Longest answer, in tokens; without it an answer may fill the context.
+        temperature: 0 always takes the likeliest token; without it the engine's default holds, as
+            for the next ones.
         top_p: Smallest set of tokens whose probabilities sum up to this.
         frequency_penalty: Above 0 makes tokens less likely the more often they occurred.
         presence_penalty: Above 0 makes tokens less likely that occurred.
-        seed: Makes sampling repeatable; taken modulo 4294967295.
+        seed: Makes sampling repeatable. Engines have fewer bits: it is taken modulo 4294967295.
         stop: Texts that end the answer; they are not part of it.
         n: Number of answers; more than one is refused.
         logit_bias: Refused, unless it is empty.
         stream: Whether to send the answer as it is written.
         stream_options: What a stream tells beside the answer.
-        keep_alive: How long the model stays loaded afterwards, in seconds or as text such as `5m`.
+        keep_alive: ORAC's: how long the model then stays loaded, in seconds or as text such as
+            `5m`, as for a load.
         orac: What only ORAC can do.
     """
 

@@ -17,7 +17,7 @@ class ContentPart(Open):
     """A part of what is said.
 
     Attributes:
-        type: `text`; nothing else is read.
+        type: `text`; images, sound and files are refused.
         text: The text.
     """
 
@@ -58,8 +58,9 @@ class ChatTurn(Open):
     """One turn: its content is text, or parts that are; ``developer`` is another ``system``.
 
     Attributes:
-        role: Who says it.
-        content: What is said; only an assistant that calls tools may say nothing.
+        role: Who says it; `developer` is the same as `system`, and `function` is refused.
+        content: What is said, as text or as parts, which become lines; only an assistant with
+            `tool_calls` may leave it out.
         tool_calls: The calls that an assistant asked for.
         tool_call_id: Of a `tool`: the call that its content is the result of.
     """

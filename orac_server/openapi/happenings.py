@@ -35,7 +35,7 @@ class ModelNow:
     """What a model is doing.
 
     Attributes:
-        instance: Cause of its backend.
+        instance: Name of its backend.
         model: Its id.
         state: What it is doing.
         reason: Why, where that needs saying.
@@ -76,7 +76,7 @@ class OfModel(Happening):
     """Something that happened to a model.
 
     Attributes:
-        instance: Cause of its backend.
+        instance: Name of its backend.
         model: Its id.
     """
 
@@ -86,7 +86,7 @@ class OfModel(Happening):
 
 @frozen(kw_only=True)
 class Hello(Happening):
-    """How everything is when the stream begins.
+    """The first one: what each model does and how everything is, now.
 
     Attributes:
         models: What each model is doing.
@@ -114,7 +114,7 @@ class ModelTurned(OfModel):
 
 @frozen(kw_only=True)
 class LoadStepped(OfModel):
-    """How far a load is.
+    """How far a load is: each new stage, and at most five times a second.
 
     Attributes:
         stage: What is being done.
@@ -131,7 +131,7 @@ class LoadStepped(OfModel):
 
 @frozen(kw_only=True)
 class AnswerEnded(OfModel):
-    """An answer ended.
+    """An answer ended; the counts are those of `usage` of a prompt.
 
     Attributes:
         role: Role that was asked for; null when it was a model.
@@ -166,7 +166,7 @@ class AnswerEnded(OfModel):
 
 @frozen(kw_only=True)
 class PassedOn(Happening):
-    """A request for a role goes on to the next model, as one could not answer it.
+    """A request for a role goes on to the next model, both as the manifest names them.
 
     Attributes:
         role: The role.
@@ -198,7 +198,7 @@ class BreakerTurned(Happening):
 
 @frozen(kw_only=True)
 class DeviceSampled(Happening):
-    """The machine, as its sensors tell it.
+    """The machine, as its sensors tell it, every second; `power_w` is by source.
 
     Attributes:
         memory_available_bytes: What programs can have without swapping.
@@ -210,7 +210,7 @@ class DeviceSampled(Happening):
         gpu_frequency_hz: Clock of the GPU.
         cpu_load_ratio: 0 to 1, since the sample before.
         cpu_frequency_hz: Highest clock of all cores.
-        hottest: Cause of the hottest sensor.
+        hottest: Name of the hottest sensor.
         hottest_c: Its temperature.
         power_w: Watts by source.
         throttling: Whether clocks are lowered for heat or power.
@@ -282,7 +282,7 @@ class SpeedTurned(OfModel):
 
 @frozen(kw_only=True)
 class BenchmarkStepped(Happening):
-    """How far a benchmark is.
+    """How far a benchmark is; the last one has the stage `ended`, only `id` and `message`.
 
     Attributes:
         id: Of the run.
@@ -325,7 +325,7 @@ class RoleProvisioned(ProvisionedRole):
 
 @frozen(kw_only=True)
 class EventsLost(Happening):
-    """This client reads too slowly.
+    """This client reads too slowly; `events` is how many it has not been told.
 
     Attributes:
         events: How many it has not been told.

@@ -149,9 +149,11 @@ class Live:
 
     Attributes:
         status: Always `live`.
+        version: Of ORAC.
     """
 
     status: Literal["live"]
+    version: str
 
 
 @frozen

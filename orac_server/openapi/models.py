@@ -27,6 +27,19 @@ class ModelMemory:
 
 
 @frozen
+class ModelRequests:
+    """What this ORAC is asked of a model just now.
+
+    Attributes:
+        active: Requests that have their turn.
+        waiting: Requests that wait for their turn.
+    """
+
+    active: int
+    waiting: int
+
+
+@frozen
 class ModelFile(FileInfo):
     """The file of a model.
 
@@ -115,6 +128,9 @@ class Model:
         quantization: `Q4_K_M`, `F16` …
         context_length: Longest context that it was trained for, in tokens.
         memory: What it needs in memory, and takes there.
+        remote: Whether it takes the memory of another machine, or its engine alone decides about
+            that.
+        requests: What it is asked just now.
         speed: How fast it is, and usually is.
         savings: What it would leave free, were it loaded smaller; null when it is not loaded, or
             nothing is known of what it is made of.
@@ -143,6 +159,8 @@ class Model:
     quantization: str | None
     context_length: int | None
     memory: ModelMemory
+    remote: bool
+    requests: ModelRequests
     speed: ModelSpeed
     savings: ModelSavings | None
     expires_at: Moment | None

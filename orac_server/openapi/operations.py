@@ -75,21 +75,21 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "GET /docs": Operation(
             name="docs",
             tag="pages",
-            summary="This interface, to read and to try out",
+            summary="This interface, to read and to try out in the browser",
             forms={"text/html": "Swagger UI; it needs nothing from elsewhere."},
             others={304: None},
         ),
         "GET /openapi.json": Operation(
             name="openapi",
             tag="pages",
-            summary="This document",
+            summary="This interface for programs: OpenAPI 3.1",
             answers=(Plain,),
             others={304: None},
         ),
         "GET /v1/models": Operation(
             name="list_models",
             tag="models",
-            summary="Every model of every backend",
+            summary="Every model of every backend, as OpenAI lists them, with ORAC's fields",
             answers=(models.ModelList,),
             errors=(ShuttingDown,),
         ),
@@ -156,13 +156,13 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "GET /v1/profiles": Operation(
             name="list_profiles",
             tag="models",
-            summary="The roles that can be asked for, and every profile",
+            summary="The roles that can be asked for, all that holds for each, and every profile",
             answers=(profiles.Profiles,),
         ),
         "POST /v1/plan": Operation(
             name="plan",
             tag="models",
-            summary="Whether a model would fit into memory; nothing is changed",
+            summary="Whether it would fit into memory, and what would have to go; changes nothing",
             body=Body(type=plans.PlanBody),
             answers=(models.PlannedLoad,),
             errors=(ModelNotFound, StateConflict, ModelFileInvalid, *ENGINE, ShuttingDown),
@@ -183,7 +183,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "POST /v1/chat/completions": Operation(
             name="chat",
             tag="prompts",
-            summary="The next message of a chat",
+            summary="The next message of a chat, as OpenAI's clients ask for it",
             description=(
                 f"{LIKE_OPENAI} Each tool has a name of its own, and one that is chosen is among "
                 f"them. {FRAMED}"
@@ -196,7 +196,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "POST /v1/completions": Operation(
             name="complete",
             tag="prompts",
-            summary="Text that goes on",
+            summary="Text that goes on, as OpenAI's clients ask for it",
             description=f"{LIKE_OPENAI} {FRAMED}",
             body=Body(type=CompletionBody, rule=rules.COMPLETION),
             answers=(completions.TextCompletion,),
@@ -206,7 +206,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "POST /v1/embeddings": Operation(
             name="embed",
             tag="prompts",
-            summary="The vectors of texts",
+            summary="The vectors of texts, as OpenAI's clients ask for them",
             description=LIKE_OPENAI,
             body=Body(type=EmbeddingsBody, rule=rules.EMBEDDINGS),
             answers=(embeddings.EmbeddingList,),
@@ -267,7 +267,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "GET /v1/health": Operation(
             name="health",
             tag="health",
-            summary="The state of everything",
+            summary="The state of everything: 200 when healthy or degraded, 503 when unhealthy",
             description="200 when it is healthy or degraded, 503 when it is unhealthy.",
             answers=(health.State,),
             others={503: health.State},
@@ -275,7 +275,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "GET /v1/diagnostics": Operation(
             name="diagnostics",
             tag="health",
-            summary="What helps to understand a fault, to be sent",
+            summary="All that helps to understand a fault, to be sent; secrets are masked",
             answers=(health.Diagnostics,),
         ),
         "GET /v1/health/live": Operation(
@@ -287,14 +287,14 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "GET /v1/health/ready": Operation(
             name="ready",
             tag="health",
-            summary="200 when work is taken and all that is required is ready",
+            summary="200 when work is taken and all that is required is ready, else 503",
             answers=(health.Ready,),
             errors=(BackendUnavailable, ShuttingDown),
         ),
         "GET /metrics": Operation(
             name="metrics",
             tag="health",
-            summary="Numbers for Prometheus",
+            summary="Metrics for Prometheus, in its text format or as OpenMetrics",
             description="No engine is asked, so that it is answered whatever hangs.",
             forms={
                 "text/plain": "The text format of Prometheus.",
@@ -304,7 +304,7 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "GET /v1/events": Operation(
             name="events",
             tag="health",
-            summary="What happens, as it happens",
+            summary="What happens, as it happens: states, loads, answers, samples, health",
             description=(
                 "A stream of server-sent events without end. `hello`, `lost` and `done` come in "
                 "any case; `done` is the last one, when ORAC stops."

@@ -62,6 +62,7 @@ class WrittenRole:
         source: Where the model's file is fetched from, without user and query; null for nowhere.
         checksum: What the file must hash to; null when nothing is said.
         adapters: LoRA adapters to load it with.
+        prefer: `warm` when whichever backend has the model loaded is asked first; else null.
     """
 
     role: str
@@ -72,6 +73,7 @@ class WrittenRole:
     source: str | None
     checksum: str | None
     adapters: list[AdapterWanted]
+    prefer: str | None
 
 
 @frozen

@@ -19,15 +19,30 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "bad_request": "what came is no HTTP that can be read",
         "invalid_request": "what was asked makes no sense; `details` has every fault",
-        "unauthorized": "a token is needed, and none or a wrong one came",
-        "forbidden": "the token of an administrator is needed",
-        "host_not_allowed": "ORAC is not known by the name in the header `Host`",
-        "origin_not_allowed": "pages of that `Origin` may not ask",
+        "unauthorized": (
+            "a token is needed, and none or a wrong one came, or the two headers differ"
+        ),
+        "forbidden": "this takes the token of an administrator, and that of a user came",
+        "host_not_allowed": (
+            "ORAC is not known by the name in the header `Host`; call it by its address, or add "
+            "the name to `allowed_hosts`"
+        ),
+        "origin_not_allowed": (
+            "a page of another origin asked, in a browser; add it to `allowed_origins` if it may; "
+            "behind a proxy, let that pass on `Host`"
+        ),
         "request_timeout": "the body did not come in time",
-        "body_too_large": "the body is larger than the limit",
-        "unsupported_media_type": "the body is no JSON by its type, or compressed in another way",
+        "not_found": "there is nothing at this address",
+        "method_not_allowed": "the address takes other methods, which `Allow` names",
+        "body_too_large": "the body is larger than `max_body_bytes`",
+        "unsupported_media_type": (
+            "the body is no JSON by its `Content-Type`, or compressed in another way than gzip and "
+            "deflate"
+        ),
         "expectation_failed": "the header `Expect` asks for what can not be done",
-        "internal_error": "ORAC itself failed; the log tells more",
+        "internal_error": (
+            "ORAC itself failed; the log tells more under the id that the message names"
+        ),
         "context_length_exceeded": "the prompt does not fit into the context of the model",
         "too_many_streams": "the client has as many streams open as it may",
         "queue_full": "too many are waiting for this already",

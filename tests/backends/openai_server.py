@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -47,6 +47,8 @@ class Scripted:
     seen: list[Seen] = field(factory=list)
     always: Handler | None = None
     url: str = ""
+    port: int | None = None
+    _server: TestServer | None = field(default=None, init=False)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
@@ -65,11 +67,25 @@ class Scripted:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Scripted"]:
+        await self.start()
+        try:
+            yield self
+        finally:
+            await self.stop()
+
+    async def start(self) -> None:
+        """Listen; again where it did before."""
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self.handle)
-        async with TestServer(app) as server:
-            self.url = str(server.make_url("")).rstrip("/")
-            yield self
+        self._server = TestServer(app, port=self.port)
+        await self._server.start_server()
+        self.port = self._server.port
+        self.url = str(self._server.make_url("")).rstrip("/")
+
+    async def stop(self) -> None:
+        """End, and close every connection."""
+        if self._server is not None:
+            await self._server.close()
 
     def asked(self, path: str) -> list[Seen]:
         return [each for each in self.seen if each.path.endswith(path)]
@@ -116,8 +132,10 @@ def saying(body: bytes = WHOLE, content_type: str = "text/event-stream") -> Hand
 
 
 @asynccontextmanager
-async def opened(url: str, **settings: object) -> AsyncIterator[OpenAIBackend]:
-    host = Host(ModelFiles(()), ENVIRON)
+async def opened(
+    url: str, *, environ: Mapping[str, str] = ENVIRON, **settings: object
+) -> AsyncIterator[OpenAIBackend]:
+    host = Host(ModelFiles(()), environ)
     async with open_backend(OpenAISettings(url, **settings), host) as backend:
         yield backend
 

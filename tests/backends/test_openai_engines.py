@@ -148,8 +148,12 @@ async def test_closing_an_answer_stops_the_engine(llama, engines):
 
 
 async def test_another_orac_tells_all_that_it_knows_of_a_model(orac):
+    assert (await told(orac, DEMO)).state is ModelState.STOPPED
+    await load(orac, DEMO)
     info = await told(orac, DEMO)
     assert info.state is ModelState.READY
+    assert info.loaded.memory_bytes > 0
+    assert (info.remote, info.metered, info.relayed) == (True, True, True)
     assert info.capabilities == ("completion", "chat", "embedding")
     assert info.architecture
     assert info.size_bytes > 0

@@ -91,7 +91,8 @@ async def test_a_wrong_key_makes_the_backend_unusable_and_stands_nowhere(server,
     manager = await managed(key_file=str(tmp_path / "key"))
     health = await manager.health()
     assert not health.instances["hosted"].usable
-    assert "wrong key ***; check the key" in health.instances["hosted"].message
+    told = health.instances["hosted"].message
+    assert "wrong key ***; check the key that key_file, or key_env, names" in told
     with pytest.raises(BackendError, match=r"wrong key \*\*\*") as found:
         await manager.answer(chat("small"))
     assert KEY not in f"{found.value!r} {found.value.__cause__!r} {health} {manager.backends}"

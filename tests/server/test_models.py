@@ -21,6 +21,8 @@ FIELDS = {
     "state_reason",
     "required",
     "pinned",
+    "remote",
+    "requests",
     "roles",
     "size_bytes",
     "architecture",

@@ -47,7 +47,7 @@ export function shares(total, free, cache, models) {
 
 function Memory({ health, models }) {
   const { memory, gpu } = health;
-  const loaded = models.filter((each) => told(each.memory.measured_bytes));
+  const loaded = models.filter((each) => told(each.memory.measured_bytes) && !each.remote);
   const separate = told(gpu?.memory_total_bytes) && memory.unified !== true;
   const on = (each) => (separate ? (each.memory.on_gpu_ratio ?? 0) * each.memory.measured_bytes : 0);
   const host = loaded.map((each) => [nameOf(each), each.memory.measured_bytes - on(each), "model"]);

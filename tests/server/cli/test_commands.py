@@ -5,6 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from orac_core.hookspecs import HOOK_VERSION
 from orac_server.cli import main
 from tests import tiny_models
 from tests.processes import orac, orac_here, serving
@@ -261,7 +262,7 @@ def test_the_plugins_are_listed():
     (ours,) = [each for each in listed if each["name"] == "llamacpp"]
     assert [kind["name"] for kind in ours["kinds"]] == ["llamacpp"]
     assert ours["distribution"] == "orac"
-    assert ours["hooks"] == "1.0"
+    assert ours["hooks"] == HOOK_VERSION
     assert ours["problem"] is None
 
 
@@ -274,7 +275,8 @@ def test_a_plugin_built_for_other_hooks_is_listed_with_what_to_do(tmp_path, monk
     monkeypatch.syspath_prepend(str(tmp_path))
     done = orac_here("plugins")
     assert done.returncode == 0
-    why = "it is built for hooks 99.0, this ORAC has 1.0; update ORAC, or take an older plugin"
+    there = f"this ORAC has {HOOK_VERSION}"
+    why = f"it is built for hooks 99.0, {there}; update ORAC, or take an older plugin"
     expected = f"the plugin tomorrow is broken: PluginError: {why} (from orac-of-tomorrow)"
     assert expected in done.stderr
     assert why in done.stdout

@@ -20,6 +20,11 @@ ONLY_IN = {
     },
     "jtop": {"orac_core/devices/jetson.py"},
     "pynvml": {"orac_core/devices/nvidia.py"},
+    "ray": {
+        "orac_backends/_ray/asking.py",
+        "orac_backends/_ray/bridge.py",
+        "orac_backends/_ray/cluster.py",
+    },
     "torch": {"orac_backends/_transformers/model.py"},
     "transformers": {
         "orac_backends/_transformers/answer.py",

@@ -10,7 +10,7 @@ from .settings import LlamaCppSettings
 
 __all__ = ["LlamaCppSettings", "backend_kinds", "orac_hooks"]
 
-orac_hooks = "1.0"
+orac_hooks = "1.1"
 """The version of the hooks it is built for."""
 
 

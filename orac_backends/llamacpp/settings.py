@@ -20,18 +20,20 @@ class LlamaCppSettings:
     Attributes:
         server_binary: A ``llama-server`` to start instead of the engine that comes with ORAC, such
             as one built for CUDA.
-        parallel: Answers at once for each model; more of them wait for their turn.
-        context_length: Tokens that prompt and answer may have together; None for what the model
-            was trained for, at most 4096, and at most 512 for an encoder such as BERT.
-        gpu_layers: Layers to put on the GPU; None leaves it to the engine.
+        parallel: Answers at once for each model; more of them wait for their turn. Each has a
+            context of its own, so twice as many take twice the memory for it.
+        context_length: Tokens that prompt and answer may have together, where neither the caller
+            nor ``[models.files."NAME"]`` says so; never more than the model was trained for.
+            Without it at most 4096, and at most 512 for an encoder such as BERT.
+        gpu_layers: Layers to put on the GPU; without it the engine decides.
         cache_type: How numbers are kept in the cache. ``q8_0`` takes about half of the memory and
             costs hardly any quality, ``q4_0`` a little over a quarter and costs some. Neither is
             for models whose heads are no multiple of 32 wide; the engine refuses to load one.
         embeddings: Whether models that answer make vectors of texts as well, of up to 512 tokens.
-            It costs 4 KiB for each token of the vocabulary: 590 MiB where there are 150,000. None
-            for those where it costs at most 32 MiB, with the engine that comes with ORAC. Models
-            made for vectors make them anyway.
-        threads: Threads that compute; None for as many as there are cores, less one: the engine
+            It costs 4 KiB for each token of the vocabulary: 590 MiB where there are 150,000.
+            Without it those do where it costs at most 32 MiB, with the engine that comes with ORAC.
+            Models made for vectors make them anyway.
+        threads: Threads that compute; without it as many as there are cores, less one: the engine
             suffers badly from a core that it has to share.
         start_timeout_s: Time that the engine has to start, besides that for the size of the file.
         idle_timeout_s: Silence after which an engine that answers is taken for dead. It gives a

@@ -25,23 +25,25 @@ class OllamaSettings:
     """Where an Ollama is, and how to use it.
 
     Attributes:
-        url: Its address; None for ``OLLAMA_HOST`` (and ``OLLAMA_PORT``), else the usual one.
+        url: Its address; without it that of ``OLLAMA_HOST`` (and ``OLLAMA_PORT``), else the usual
+            one.
         spawn: Start ``ollama serve`` on 127.0.0.1, watch it, and stop it with ORAC.
         program: What to start: a path, or a name to look for in ``PATH``.
-        store: Folder in which a spawned Ollama keeps its models; None for ``OLLAMA_MODELS``,
-            unless GGUF files lie there, else Ollama's own choice.
+        store: Folder in which a spawned Ollama keeps its models; without it ``OLLAMA_MODELS``
+            has it, unless GGUF files lie there, else it is Ollama's own choice.
         restarts: How often a spawned Ollama that died is started again within ten minutes.
         import_files: List the GGUF files that are found too, and hand one over when it is loaded.
-        context_length: Tokens that prompt and answer may have together; None for what the model
+        context_length: Tokens that prompt and answer may have together; without it what the model
             was trained for, at most 4096. Ollama's own default depends on the board and may be
             far too large for it.
-        gpu_layers: Layers to put on the GPU; None leaves it to Ollama.
+        gpu_layers: Layers to put on the GPU; without it Ollama decides.
         keep_alive: How long a model stays loaded after its last answer, such as ``30m``; ``-1``
             for until it is unloaded, which it is when ORAC stops.
-        expect_gpu: Whether a model that is not wholly on a GPU is worth a warning; None for
-            whether this machine has one.
+        expect_gpu: Whether a model that is not wholly on a GPU is worth a warning; without
+            it that is so where this machine has one.
         local_memory: Whether its models lie in the memory of this machine, also when its address
-            does not say so, as that of a container beside; None for what the address says.
+            does not say so, as that of a container beside, so that the memory plan
+            counts them; without it what the address says.
         start_timeout_s: Time that a spawned Ollama has to answer for the first time.
         load_timeout_s: Time for a load, besides that for the size of the model.
         first_token_timeout_s: Longest wait for the first token: Ollama is silent while it reads

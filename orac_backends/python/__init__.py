@@ -9,7 +9,7 @@ from .settings import PythonModel, PythonSettings
 
 __all__ = ["PythonModel", "PythonSettings", "backend_kinds", "orac_hooks"]
 
-orac_hooks = "1.0"
+orac_hooks = "1.1"
 """The version of the hooks it is built for."""
 
 

@@ -26,15 +26,17 @@ class PythonModel:
 
     Attributes:
         loader: The function that makes the object: ``package.module:function``. It is imported
-            and called in a thread; it may be ``async def``.
-        kwargs: What it is called with.
-        path: A file or folder that it needs; it gets it as ``path``, a text.
-        checksum: ``sha256:…`` that the file must have.
-        check: A function that is called with the object; it raises, or returns False, when the
-            object is no good.
+            and called in a thread; it may be a class, or ``async def``.
+        kwargs: What it is called with; nothing of it is shown in ``GET /v1/models``.
+        path: A file or folder that it needs: it is looked at before each load, and ``loader`` gets
+            it as ``path``, a text.
+        checksum: What the file at ``path`` must hash to: ``sha256:``, ``sha1:`` or ``md5:`` and
+            hexadecimal digits; without it that of ``[models.files]``.
+        check: A function that is called with the object; when it raises or returns false, the load
+            has failed.
         capabilities: What the object can do: ``completion``, ``chat``, ``embedding``; empty for
-            one that is only handed out. None to find out.
-        parallel: Calls of it at once.
+            one that is only handed out and never called; without it that is found out.
+        parallel: Calls of it at once, in as many threads; more of them wait.
         start_timeout_s: Time that the loader has.
     """
 

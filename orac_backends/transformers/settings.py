@@ -13,13 +13,14 @@ class TransformersSettings:
     """Where checkpoints are, and how to run them.
 
     Attributes:
-        paths: Folders that are searched for checkpoints of Hugging Face's, with all below them.
+        paths: Folders that are searched for checkpoints of Hugging Face's, with up to five
+            levels below them.
         device: ``cpu``, ``cuda``, ``cuda:1``; ``auto`` takes a GPU where torch sees one.
         dtype: What weights are computed in; ``auto`` takes what the checkpoint says. Many a CPU is
             faster with ``float32``, which takes twice the memory of the 16 bits of most of them.
-        context_length: Tokens that prompt and answer may have together; None for what the model
+        context_length: Tokens that prompt and answer may have together; without it what the model
             was trained for, at most 4096.
-        threads: Threads that compute; None for as many as there are cores, less one.
+        threads: Threads that compute; without it as many as there are cores, less one.
         start_timeout_s: Time that the worker has to start, besides that for the size of the
             checkpoint; to import torch alone may take half a minute on a slow disk.
         idle_timeout_s: Silence after which a worker that answers is taken for dead. It gives a

@@ -1,0 +1,127 @@
+"""Bringing models onto the cluster, changing them there, and taking them off."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from attrs import define, field
+
+from orac_core import BackendError, LoadProgress
+
+from .._ray.spec import Spec
+from .._ray.told import App, Cluster, homeless
+from .._ray.wire import Question, packed, unpacked
+from .bridge import Bridge
+from .failures import failure, short
+from .listing import progress
+from .replicas import Replicas
+
+_LOOK_S = 0.2
+_COMPARE_S = 330.0
+
+
+@define(eq=False)
+class Deployments:
+    """The applications that ORAC has on a cluster.
+
+    Attributes:
+        bridge: To the cluster.
+        replicas: What those that run say.
+    """
+
+    bridge: Bridge
+    replicas: Replicas
+    _deletions: Counter[str] = field(factory=Counter, init=False)
+
+    async def bring(
+        self, spec: Spec, cluster: Cluster, *, anyway: bool = False
+    ) -> AsyncGenerator[LoadProgress, None]:
+        """Have all replicas of a model run, and yield how far that is.
+
+        A model that runs otherwise is changed replica by replica, and goes on answering: also when
+        that fails. One that was not there is taken off when it fails, or this is closed early.
+
+        Args:
+            spec: The model.
+            cluster: The cluster as it was a moment ago.
+            anyway: Whether to tell Ray of it also when it runs as it should, as only Ray knows how
+                many replicas it wants.
+
+        Raises:
+            OracError: what a replica could not start for.
+            BackendError: when no node has room for it, it takes too long, or it was unloaded.
+        """
+        before, deletions = cluster.apps.get(spec.app), self._deletions[spec.app]
+        if not anyway and await self._is_so(spec, before):
+            return
+        await self._refuse(spec, cluster, before)
+        yield LoadProgress("start", message=f"0 of {spec.seats.replicas} replicas run")
+        try:
+            deploy = Question("deploy", spec.app, packed(spec))
+            await self.bridge.ask(deploy, answer_s=spec.start_timeout_s)
+            async with aclosing(self._followed(spec)) as stages:
+                async for stage in stages:
+                    yield stage
+        except BaseException:
+            if before is None or self._deletions[spec.app] != deletions:
+                await self.take_off(spec.app)
+            raise
+
+    async def take_off(self, app: str) -> None:
+        """Stop a model; return when its replicas are gone."""
+        self._deletions[app] += 1
+        self.replicas.forget(app)
+        await self.bridge.ask(Question("delete", app))
+
+    async def _refuse(self, spec: Spec, cluster: Cluster, before: App | None) -> None:
+        """Refuse what can not start; before what runs is changed, also files that are not there."""
+        if problem := homeless(spec.seats.resources, spec.seats.labels, cluster.nodes):
+            raise BackendError(f"{problem}; add such a node, or ask for less in the manifest")
+        if before is None or not before.running:
+            return
+        compare = Question("compare", spec.app, packed(spec))
+        answer = await self.bridge.ask(compare, answer_s=_COMPARE_S)
+        if problems := unpacked(answer, list[str]):
+            raise BackendError(
+                f"{spec.app} answers on as it is: {len(problems)} of its nodes lack what it should "
+                f"become ({problems[0]})",
+            )
+
+    async def _followed(self, spec: Spec) -> AsyncGenerator[LoadProgress, None]:
+        """Yield how far the replicas are, until all run."""
+        loop, told = asyncio.get_running_loop(), ""
+        until = loop.time() + spec.start_timeout_s
+        while not await self._is_so(spec, app := (await self.bridge.look()).apps.get(spec.app)):
+            _refuse_failed(spec, app)
+            if loop.time() > until:
+                raise _too_late(spec, app)
+            if app and (now := progress(app, spec.seats.replicas)) != told:
+                told = now
+                yield LoadProgress("start", message=now)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _is_so(self, spec: Spec, app: App | None) -> bool:
+        """Whether all replicas run, and are what they should be."""
+        if app is None or app.status != "RUNNING":
+            return False
+        told = self.replicas.fresh(spec.app)
+        if told is None or told.digest != spec.inside.digest:
+            told = await self.replicas.asked(spec.app)
+        return told is not None and told.digest == spec.inside.digest
+
+
+def _refuse_failed(spec: Spec, app: App | None) -> None:
+    if app is None:
+        raise BackendError(f"{spec.app} was deleted while it was starting")
+    if app.status == "DEPLOY_FAILED":
+        raise failure(app.message)
+
+
+def _too_late(spec: Spec, app: App | None) -> BackendError:
+    said = progress(app, spec.seats.replicas) if app else "nothing is known of it"
+    return BackendError(
+        f"{spec.app} did not start within {spec.start_timeout_s:g} s: {said}; {short(app)}raise "
+        "start_timeout_s if the cluster is that slow",
+        operation="load",
+    )

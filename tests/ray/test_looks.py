@@ -1,0 +1,63 @@
+"""The bridge without a cluster: what it tells is not older than a change, nor too long."""
+
+import asyncio
+import threading
+import warnings
+
+import pytest
+
+from orac_backends._ray import frames
+from orac_backends._ray.spec import Inside, Spec
+from orac_backends._ray.told import App, Cluster
+from orac_backends._ray.wire import Failure, Question, packed, unpacked
+from orac_core import LoadRequest
+
+
+@pytest.fixture
+def module():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what Ray imports
+        from orac_backends._ray import bridge  # noqa: PLC0415 - where Ray is not, nothing is tested
+    return bridge
+
+
+async def test_a_look_that_began_before_a_deployment_does_not_tell_of_it_afterwards(
+    module, monkeypatch
+):
+    looking, go_on, apps = threading.Event(), threading.Event(), dict[str, App]()
+
+    def look():
+        seen = Cluster(apps=dict(apps))
+        looking.set()
+        assert go_on.wait(10.0)
+        return seen
+
+    monkeypatch.setattr(module.cluster, "look", look)
+    monkeypatch.setattr(
+        module.cluster, "deploy", lambda spec: apps.update({spec.app: App("DEPLOYING")})
+    )
+    bridge = module.Bridge(1.0)
+    first = asyncio.create_task(bridge._look(Question("look")))
+    assert await asyncio.to_thread(looking.wait, 10.0)
+    await bridge._deploy(
+        Question("deploy", "it", packed(Spec("it", Inside("python", LoadRequest("it")))))
+    )
+    second = asyncio.create_task(bridge._look(Question("look")))
+    await asyncio.sleep(0)
+    go_on.set()
+    for answer in await asyncio.gather(first, second):
+        assert "it" in unpacked(answer[1:], Cluster).apps
+
+
+async def test_an_answer_too_long_to_read_is_told_as_an_error(module, tmp_path, monkeypatch):
+    apps = {f"it{n}": App("RUNNING") for n in range(100)}
+    monkeypatch.setattr(module.cluster, "look", lambda: Cluster(apps=apps))
+    monkeypatch.setattr(frames, "_MOST", 1000)
+    async with await asyncio.start_unix_server(module.Bridge(1.0).serve, tmp_path / "it.sock"):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "it.sock")
+        await frames.write_frame(writer, packed(Question("look")))
+        async with asyncio.timeout(5.0):
+            message = await frames.read_frame(reader)
+        assert "can not cross to ORAC" in unpacked(message[1:], Failure).message
+        writer.close()
+        await writer.wait_closed()

@@ -1,9 +1,7 @@
 """The commands of the page on Ollama, run against a server that stands in for it."""
 
 import pytest
-from attrs import fields
 
-from orac_backends.ollama import OllamaSettings
 from tests.docs.fake_program import fake_ollama
 from tests.docs.test_docs import ROOT, check_commands, environment
 from tests.processes import serving
@@ -27,8 +25,3 @@ def test_the_commands_print_what_the_page_shows(stand_in, tmp_path):
     manifest.write_text(f'[backends.ollama]\nkind = "ollama"\nurl = "{url}"\n')
     with serving("--manifest", manifest, "--models-dir", folder) as server:
         check_commands(PAGE, environment(server.url), tmp_path)
-
-
-def test_every_setting_is_on_the_page():
-    text = PAGE.read_text()
-    assert all(f"| `{each.name}` |" in text for each in fields(OllamaSettings))

@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 import orac_core
+import orac_core.testing
 from tests.site.pages import DOCS, pages, read
 
 ELSEWHERE = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//""")
@@ -48,13 +51,14 @@ def test_links_within_the_site_lead_to_a_place_that_is_there(site):
     assert lacking == []
 
 
-def test_every_public_name_of_the_library_is_in_the_reference(site):
-    named = {
-        name.removeprefix("orac_core.")
-        for name in read(site / "reference/api.html").names
-        if name.count(".") == 1
-    }
-    assert named == set(orac_core.__all__)
+@pytest.mark.parametrize(
+    ("module", "page"), [(orac_core, "api"), (orac_core.testing, "testing-api")]
+)
+def test_every_public_name_of_a_module_is_in_the_reference(site, module, page):
+    before = f"{module.__name__}."
+    names = read(site / f"reference/{page}.html").names
+    inside = {name.removeprefix(before) for name in names if name.startswith(before)}
+    assert {name for name in inside if "." not in name} == set(module.__all__)
 
 
 def built(site: Path, page: Path) -> Path:

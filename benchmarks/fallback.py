@@ -1,7 +1,8 @@
 """What a role with fallbacks costs, and what it is worth when its engine dies.
 
 The cost is that of finding who is to answer: a role with three fallbacks, five backends of 50
-models each, parameters of all models, of the role and of the request. Then 200 requests ask a role
+models each, parameters of all models, of the role and of the request; and the same for a role that
+prefers whichever of the five has its model loaded. Then 200 requests ask a role
 at once, half of them for streams; its engine, a stand-in for Ollama in a process of its own, is
 killed in the middle of it and started again, and a real llama.cpp answers in its place. Exits with
 1 when finding takes 20 µs or more, when anybody is answered twice or not at all, or when the return
@@ -16,8 +17,10 @@ import sys
 import tempfile
 import time
 import timeit
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -25,12 +28,13 @@ from rich.console import Console
 from rich.table import Table
 
 import orac_core
-from orac_core import GenerateOptions, LoadRequest
+from orac_core import GenerateOptions, LoadRequest, ModelState
 from orac_core.events import Events
 from orac_core.manifest import parse
-from orac_core.serving.names import Known, Names
+from orac_core.serving.names import Attempt, Known, Names
 from orac_core.serving.parameters import merged
 from orac_core.serving.tries import Tries
+from orac_core.serving.warm import Warm
 from tests.outage import MODEL, Told, engine, free_port, manifest, run
 from tests.server.serving import service
 from tests.tiny_models import write
@@ -57,11 +61,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
     took_us = resolving_us()
+    warm_us = asyncio.run(warming_us())
     print(f"finding who answers takes {took_us:.1f} µs (below {MOST_US:g} µs)")
+    print(f"finding who has it loaded takes {warm_us:.1f} µs (below {MOST_US:g} µs)")
     told = [asyncio.run(outage(asked.requests)) for _ in range(asked.rounds)]
     Console().print(table(told))
     good = all(holds(each, asked.requests) for each in told)
-    return 0 if good and took_us < MOST_US else 1
+    return 0 if good and max(took_us, warm_us) < MOST_US else 1
 
 
 def resolving_us() -> float:
@@ -76,6 +82,39 @@ def resolving_us() -> float:
 
     events = Events()
     return min(timeit.repeat(resolve, timer=time.process_time, number=TIMES)) / TIMES * 1e6
+
+
+async def warming_us() -> float:
+    """Return the same of a role that prefers what is loaded, on all five backends."""
+    backends = {name: {"kind": "openai", "url": "http://127.0.0.1:9"} for name in "abcde"}
+    roles = {"general": {"name": "model", "prefer": "warm"}}
+    data = {"backends": backends, "profiles": {"default": {"models": roles}}}
+    async with orac_core.open(parse(data, "a benchmark"), environ={}) as manager:
+        fleet = manager._fleet  # noqa: SLF001 - its models are made up, as no box is there
+        fleet.available = {name: {"model": "model"} for name in backends}
+        for name in backends:
+            fleet._slot((name, "model")).state = ModelState.READY  # noqa: SLF001 - the same
+        warm = Warm(fleet, every_s=3600.0)
+
+        def resolve() -> None:
+            tries = Tries(finished(warm.attempts("general")), manager.events)
+            with tries.trying(tries.attempts[0]):
+                fleet.names.target(tries.attempts[0], fleet.available)
+
+        resolve()
+        took_s = min(timeit.repeat(resolve, timer=time.process_time, number=TIMES)) / TIMES
+        await warm.close()
+        return took_s * 1e6
+
+
+def finished(work: Coroutine[Any, Any, tuple[Attempt, ...]]) -> tuple[Attempt, ...]:
+    """Return what a coroutine comes to that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        found: tuple[Attempt, ...] = end.value
+        return found
+    raise AssertionError("it waits for something")
 
 
 async def outage(requests: int) -> Told:

@@ -125,15 +125,10 @@ class Failure:
         error.args = (self.message,)
         return error
 
-    @property
-    def message_of(self) -> bytes:
-        """It as the last message of a stream."""
-        return ERROR + packed(self)
-
 
 def failed(error: OracError) -> bytes:
     """Return *error* as the last message of a stream."""
-    return Failure.of(error).message_of
+    return ERROR + packed(Failure.of(error))
 
 
 def _plain(value: object) -> Any:

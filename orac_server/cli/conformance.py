@@ -15,7 +15,7 @@ from orac_core.manifest.structure import structure
 from orac_core.serving.door import model_files, settle
 from orac_core.testing import PROMISES, MakeSubject, Verdict, judge, opening
 
-from .options import json_of
+from .options import json_of, models_dir_option
 from .output import as_json, marks, note, say
 from .running import FAILED, failures_told, run
 
@@ -54,12 +54,7 @@ def _value(text: str) -> Any:
     metavar="KEY=VALUE",
     help="A setting of the kind, the value as in TOML, else text; may be repeated.",
 )
-@click.option(
-    "--models-dir",
-    type=click.Path(readable=False, path_type=Path),
-    metavar="FOLDER",
-    help="Folder to search for models before all others.",
-)
+@models_dir_option
 @click.option(
     "--seed",
     type=int,

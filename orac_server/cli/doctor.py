@@ -18,7 +18,7 @@ from . import degradation as slow
 from .degradation import degradation_options
 from .findings import Finding, Section, as_facts, failures, verdict
 from .gpu import gpu_options
-from .options import json_of, url_option
+from .options import json_of, models_dir_option, url_option
 from .output import Marks, as_json, marks, say, waiting
 from .plugins import inventory
 from .quick import WITHIN_S, Asked, quick
@@ -81,12 +81,7 @@ class Flags:
     metavar="FILE",
     help="Manifest to look at, instead of the one that would hold.",
 )
-@click.option(
-    "--models-dir",
-    type=click.Path(readable=False, path_type=Path),
-    metavar="FOLDER",
-    help="Folder to search for models before all others.",
-)
+@models_dir_option
 @click.option(
     "--quick", "in_brief", is_flag=True, help="Answer in one line within seconds; load nothing."
 )

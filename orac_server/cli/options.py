@@ -1,6 +1,7 @@
-"""The option ``--url``: where the server is that a command talks to."""
+"""Options that several commands have: which server to talk to, where models are, JSON."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,6 +41,16 @@ def url_option(command: Any) -> Any:
         metavar="URL",
         callback=checked,
         help="Server to talk to.",
+    )(command)
+
+
+def models_dir_option(command: Any) -> Any:
+    """Give a command the option ``--models-dir``; what is wrong with the folder it tells itself."""
+    return click.option(
+        "--models-dir",
+        type=click.Path(readable=False, path_type=Path),
+        metavar="FOLDER",
+        help="Folder to search for models before all others.",
     )(command)
 
 

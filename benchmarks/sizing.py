@@ -270,14 +270,14 @@ def _arguments() -> argparse.Namespace:
 
 MEASURED: dict[str, Any] = {
     "ray": {
-        "request µs": {"ORAC": 833.0, "bridge": 1361.0},
-        "token µs": {"ORAC": 91.0, "bridge": 155.0},
+        "request µs": {"ORAC": 594.4, "bridge": 1180.9},
+        "token µs": {"ORAC": 100.2, "bridge": 140.6},
     },
-    "fleet": {"request µs": {"ORAC": 1469.0}, "token µs": {"ORAC": 94.0}},
+    "fleet": {"request µs": {"ORAC": 982.0}, "token µs": {"ORAC": 111.7}},
 }
-"""The least of three runs of `benchmarks/cluster/run.py --only costs`.
+"""What `benchmarks/cluster/run.py --only costs` measured.
 
-The machine had two x86-64 cores and other work for both, which makes everything dearer.
+The machine had two x86-64 cores and did nothing else.
 """
 
 

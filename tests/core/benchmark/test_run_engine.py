@@ -30,7 +30,7 @@ async def test_a_real_engine_is_measured_from_its_cold_load_to_the_last_canary(m
         max_tokens=16,
         loads=True,
         verify=True,
-        seed=7,  # of some texts a random model makes tokens that are no letters
+        seed=7,  # of some texts a random model makes nothing but tokens without a letter
     )
     report = await outcome(Runner(manager), request)
     assert [it.error for it in report.results] == [None, None]
@@ -46,7 +46,7 @@ async def test_a_real_engine_is_measured_from_its_cold_load_to_the_last_canary(m
         assert preset.prompt_tokens == pytest.approx(128, rel=0.15)
         assert preset.completion_tokens == 16
         assert deep.prompt_tokens == pytest.approx(160, rel=0.15)
-        assert 0 < preset.ttft_s.p50 < preset.latency_s.p50
+        check_first_pieces(report, result.subject.model, preset)
         assert result.memory.peak_bytes >= result.memory.bytes > 0
         assert result.subject.engine_version
         check_loads(result.loads, Path(tmp_path / f"{result.subject.model[6:]}.gguf"))
@@ -55,6 +55,14 @@ async def test_a_real_engine_is_measured_from_its_cold_load_to_the_last_canary(m
     assert {name: checks[name] for name in exact} == dict.fromkeys(exact, True)
     deep_ones = [it for it in report.samples if it.round and "@d" in it.workload]
     assert all(it.cached_tokens >= 100 for it in deep_ones)
+
+
+def check_first_pieces(report, model, preset):
+    asked = (model, preset.workload.name)
+    answers = [it for it in report.samples if it.round and (it.model, it.workload) == asked]
+    shown = [it for it in answers if it.ttft_s is not None]
+    assert all(0 < it.ttft_s < it.elapsed_s for it in shown)
+    assert (len(answers), preset.ttft_s.n) == (5, len(shown))
 
 
 def check_loads(loads, file):

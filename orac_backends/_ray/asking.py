@@ -60,15 +60,6 @@ class Asking:
             else:
                 return
 
-    async def whole(self, method: Any, body: bytes | None) -> bytes:
-        """Return the one message of an answer; raises as `stream` does."""
-        while True:
-            try:
-                return await self._one(method, body)
-            except Gone as error:
-                if not await self._again():
-                    return failed(self._given_up(error))
-
     async def _attempt(self, method: Any, body: bytes) -> AsyncGenerator[bytes, None]:
         """Yield what one replica says; a message that ends the stream comes last, or `Gone`."""
         answers = method.remote(body)
@@ -94,17 +85,6 @@ class Asking:
             raise Gone(f"no replica took it within {self.patience_s:g} s") from error
         if message == TAKEN:
             message = await _next(answers)
-        if message[:1] == ERROR:
-            _refuse_gone(message)
-        return message
-
-    async def _one(self, method: Any, body: bytes | None) -> bytes:
-        answer = method.remote() if body is None else method.remote(body)
-        try:
-            message: bytes = await _translated(answer)
-        except asyncio.CancelledError:
-            answer.cancel()
-            raise
         if message[:1] == ERROR:
             _refuse_gone(message)
         return message

@@ -19,6 +19,7 @@ from orac_core import BackendError, BackendUnavailable, OracError
 from . import cluster, told
 from .asking import Asking
 from .frames import read_frame, write_frame
+from .replica import OF_REPLICAS
 from .spec import Spec
 from .wire import END, Question, failed, packed, unpacked
 
@@ -76,8 +77,9 @@ class Bridge:
     async def _messages(self, question: Question) -> AsyncGenerator[bytes, None]:
         """Yield the messages of an answer, whatever happens with one that ends it."""
         try:
-            if question.operation == "generate":
-                method = (await self._handle(question.app)).options(stream=True).generate
+            if question.operation in OF_REPLICAS:
+                handle = (await self._handle(question.app)).options(stream=True)
+                method = getattr(handle, question.operation)
                 stream = Asking(question.app, self.patience_s).stream(method, question.body)
                 async with aclosing(stream) as messages:
                     async for message in messages:
@@ -97,8 +99,6 @@ class Bridge:
             "compare": self._compare,
             "deploy": self._deploy,
             "delete": self._delete,
-            "embed": self._embed,
-            "describe": self._describe,
         }
         return operations[question.operation](question)
 
@@ -149,14 +149,6 @@ class Bridge:
                 return
             going = status == _GOING
             await asyncio.sleep(_GOING_LOOK_S)
-
-    async def _embed(self, question: Question) -> bytes:
-        method = (await self._handle(question.app)).embed
-        return await Asking(question.app, self.patience_s).whole(method, question.body)
-
-    async def _describe(self, question: Question) -> bytes:
-        method = (await self._handle(question.app)).describe
-        return await Asking(question.app, self.patience_s).whole(method, None)
 
     async def _handle(self, app: str) -> Any:
         if app not in self._handles:

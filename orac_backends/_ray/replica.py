@@ -15,6 +15,9 @@ from .wire import END, ITEM, TAKEN, Failure, failed, packed, unpacked
 BEGIN, CLOSE = "<orac>", "</orac>"
 """What a failure to start stands between in the text that Ray makes of it."""
 
+OF_REPLICAS = frozenset({"generate", "embed", "describe"})
+"""What a replica is asked; each yields messages, of which the last is `END` or `ERROR`."""
+
 _SIGN_S = 0.02  # each message costs: a question that is answered so soon needs no other sign
 
 
@@ -45,22 +48,24 @@ class Replica:
         except Exception as error:  # noqa: BLE001 - nothing but plain data crosses
             yield failed(_unforeseen(error))
 
-    async def embed(self, request: bytes) -> bytes:
-        """Return the vectors of texts, or why there are none."""
+    async def embed(self, request: bytes) -> AsyncGenerator[bytes, None]:
+        """Yield that it is taken, and then the vectors of texts, or why there are none."""
+        yield TAKEN
         try:
-            return END + packed(await self.inner.embed(unpacked(request, EmbedRequest)))
+            yield END + packed(await self.inner.embed(unpacked(request, EmbedRequest)))
         except OracError as error:
-            return failed(error)
+            yield failed(error)
         except Exception as error:  # noqa: BLE001 - as above
-            return failed(_unforeseen(error))
+            yield failed(_unforeseen(error))
 
-    async def describe(self) -> bytes:
-        """Return the digest of what it was made of, the load, and the model as it is here."""
+    async def describe(self, _: bytes) -> AsyncGenerator[bytes, None]:
+        """Yield the digest of what it was made of, the load, and the model as it is here."""
         try:
             info = await self.inner.info()
         except OracError as error:
-            return failed(error)
-        return END + packed((self.inside.digest, self.inside.request, evolve(info, file=None)))
+            yield failed(error)
+        else:
+            yield END + packed((self.inside.digest, self.inside.request, evolve(info, file=None)))
 
     async def check_health(self) -> None:
         """Return when the model can answer; Ray asks, and replaces a replica that raises."""

@@ -61,3 +61,36 @@ async def test_an_answer_too_long_to_read_is_told_as_an_error(module, tmp_path, 
         assert "can not cross to ORAC" in unpacked(message[1:], Failure).message
         writer.close()
         await writer.wait_closed()
+
+
+class Busy:
+    """A handle to replicas none of which takes anything."""
+
+    def __init__(self):
+        self.given_up = 0
+
+    def options(self, **_):
+        return self
+
+    def __getattr__(self, _):
+        return self
+
+    def remote(self, _):
+        return self
+
+    async def __anext__(self):
+        await asyncio.Event().wait()
+
+    def cancel(self):
+        self.given_up += 1
+
+
+@pytest.mark.parametrize("operation", ["generate", "embed", "describe"])
+async def test_what_no_replica_takes_in_time_is_an_error_and_is_given_up(module, operation):
+    bridge, busy = module.Bridge(0.05), Busy()
+    bridge._handles["it"] = busy
+    (message,) = [it async for it in bridge._messages(Question(operation, "it"))]
+    failure = unpacked(message[1:], Failure)
+    assert failure.kind == "BackendUnavailable"
+    assert "no replica took it within 0.05 s" in failure.message
+    assert busy.given_up == 1

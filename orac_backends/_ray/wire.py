@@ -4,7 +4,7 @@ A stream is made of messages, each a letter and what it carries; exactly one `EN
 last.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self, TypeVar
@@ -12,20 +12,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 from attrs import field, frozen
 
-from orac_core import (
-    BackendError,
-    BackendUnavailable,
-    ConfigurationError,
-    InsufficientMemory,
-    InvalidRequest,
-    ModelFileInvalid,
-    ModelNotFound,
-    OracError,
-    PluginError,
-    PromptTooLong,
-    QueueFull,
-    StateConflict,
-)
+from orac_core import BackendError, OracError
 
 T = TypeVar("T")
 
@@ -41,23 +28,18 @@ END = b"e"
 ERROR = b"x"
 """It is over and failed; a `Failure` comes with it."""
 
+
+def _with_all_below(kind: type[OracError]) -> Iterator[type[OracError]]:
+    yield kind
+    for each in kind.__subclasses__():
+        yield from _with_all_below(each)
+
+
 _ERRORS: Mapping[str, type[OracError]] = MappingProxyType(
     {
         each.__name__: each
-        for each in (
-            OracError,
-            BackendError,
-            BackendUnavailable,
-            ConfigurationError,
-            InsufficientMemory,
-            InvalidRequest,
-            ModelFileInvalid,
-            ModelNotFound,
-            PluginError,
-            PromptTooLong,
-            QueueFull,
-            StateConflict,
-        )
+        for each in _with_all_below(OracError)
+        if each.__module__.startswith("orac_core.")  # a plugin's own is not known everywhere
     }
 )
 

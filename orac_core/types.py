@@ -228,6 +228,7 @@ class ServedModel:
         speed: How fast it is.
         active: Requests of this ORAC that have their turn.
         waiting: Requests of this ORAC that wait for their turn.
+        at_once: Requests of this ORAC that may have their turn at once.
     """
 
     info: ModelInfo
@@ -241,6 +242,7 @@ class ServedModel:
     speed: Speed = Speed()
     active: int = 0
     waiting: int = 0
+    at_once: int = 0
 
 
 @frozen

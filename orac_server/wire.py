@@ -51,7 +51,8 @@ def model(served: ServedModel) -> Json:
         "context_length": info.context_length,
         "memory": memory(info.loaded, served.needs_bytes),
         "remote": info.remote,
-        "requests": {"active": served.active, "waiting": served.waiting},
+        "parallel": info.loaded.parallel if info.loaded else None,
+        "requests": _requests(served),
         "speed": asdict(served.speed),
         "savings": _saved(info),
         "expires_at": timestamp(info.expires_at),
@@ -61,6 +62,10 @@ def model(served: ServedModel) -> Json:
         "file": file(info.file),
         "adapters": [_adapter(it) for it in info.adapters],
     }
+
+
+def _requests(served: ServedModel) -> Json:
+    return {"active": served.active, "waiting": served.waiting, "at_once": served.at_once}
 
 
 def _adapter(info: AdapterInfo) -> Json:

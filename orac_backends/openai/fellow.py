@@ -135,6 +135,7 @@ def _loaded(told: Mapping[str, Any]) -> LoadedInfo:
     sound = isinstance(ratio, int | float) and not isinstance(ratio, bool) and 0 <= ratio <= 1
     return LoadedInfo(
         context_length=count(told.get("context_length")) or None,
+        parallel=count(told.get("parallel")) or None,
         memory_bytes=count(memory.get("measured_bytes")) or None,
         on_gpu_ratio=float(ratio) if sound and ratio is not None else None,
     )

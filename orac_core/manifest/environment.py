@@ -169,6 +169,7 @@ _READERS: Mapping[Any, Callable[[str], Any]] = MappingProxyType(
     {
         str: str,
         int: _whole,
+        int | None: _whole,
         bool: _yes_or_no,
         str | float: str,
         float | None: _number,

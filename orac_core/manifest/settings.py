@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import Attribute, field, frozen
-from attrs.validators import ge, le
+from attrs.validators import ge, le, optional
 
 from ..conversation import GenerateOptions
 from ..durations import keep_alive, limit_s
@@ -38,7 +38,8 @@ class ServerSettings:
     Attributes:
         host: Address to listen on.
         port: Port to listen on; 0 takes any that is free.
-        max_concurrency: Answers at once for each model.
+        max_concurrency: Answers at once for each model. Without it 8, or as many as a model that is
+            loaded says that it does at once, where that is more.
         max_queue: Requests that may wait for a model beyond those; more get 429.
         strict_start: Whether ``orac serve`` exits with 1 where it would be unhealthy.
         auth: Whether a token is needed on any address but those of loopback. ``false``: whoever can
@@ -60,7 +61,7 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     port: int = field(default=8000, validator=[ge(0), le(65535)])
-    max_concurrency: int = field(default=8, validator=[ge(1), le(1024)])
+    max_concurrency: int | None = field(default=None, validator=optional([ge(1), le(1024)]))
     max_queue: int = field(default=64, validator=[ge(0), le(100_000)])
     strict_start: bool = False
     auth: bool = True

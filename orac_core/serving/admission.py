@@ -10,12 +10,20 @@ from attrs import define, field, frozen
 
 from ..alarm import Alarm
 from ..errors import DeadlineExceeded, OracError, QueueFull
+from ..types import LoadedInfo
 from .breaker import Rule
+from .turns import Turns
 
 T = TypeVar("T")
 
 MEMORY = 0.2
 """Weight of the newest answer in the running mean of their durations."""
+
+USUAL = 8
+"""Answers of a model at once, where neither the manifest nor the model says anything else."""
+
+MOST = 1024
+"""More of them are never let through, whatever a model says."""
 
 NEVER_S = 1e9
 """A time that does not come; not every event loop takes infinity."""
@@ -26,7 +34,8 @@ class Limits:
     """Bounds of the service.
 
     Attributes:
-        max_concurrency: Answers at once for each model.
+        max_concurrency: Answers at once for each model; None for 8, or as many as the model says
+            that it does at once where that is more.
         max_queue: Requests that may wait for a model beyond those.
         deadline_s: Longest time for a request that names no deadline of its own.
         verify_s: Longest time for the one token that proves a load.
@@ -41,7 +50,7 @@ class Limits:
         sparing: When a backend that can not be reached is spared.
     """
 
-    max_concurrency: int = 8
+    max_concurrency: int | None = None
     max_queue: int = 64
     deadline_s: float = 1800.0
     verify_s: float = 120.0
@@ -54,6 +63,16 @@ class Limits:
     room_s: float = 120.0
     gather_s: float = 5.0
     sparing: Rule = field(factory=Rule)
+
+    def at_once(self, parallel: int | None) -> int:
+        """Return how many answers a model gives at once (pure).
+
+        Args:
+            parallel: How many it says that it does at once; None where it does not say.
+        """
+        if self.max_concurrency is not None:
+            return self.max_concurrency
+        return min(max(USUAL, parallel or 0), MOST)
 
 
 @define(eq=False)
@@ -146,17 +165,42 @@ class Admission:
     limits: Limits
     waiting: int = 0
     active: int = 0
-    _turns: asyncio.Semaphore = field(init=False)
+    _turns: Turns = field(init=False)
     _mean_s: float | None = field(default=None, init=False)
     _begun: list[float] = field(factory=list, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._turns = asyncio.Semaphore(self.limits.max_concurrency)
+        self._turns = Turns(self.limits.at_once(None))
+
+    @property
+    def at_once(self) -> int:
+        """How many may have their turn at once."""
+        return self._turns.width
+
+    @property
+    def free(self) -> bool:
+        """Whether who comes now has a turn at once."""
+        return self._turns.free
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Requests that have their turn, that wait for one, and that may have one at once."""
+        return self.active, self.waiting, self.at_once
 
     @property
     def busy(self) -> bool:
         """Whether anybody has a turn or waits for one."""
         return bool(self.active or self.waiting)
+
+    def suit(self, loaded: LoadedInfo | None) -> None:
+        """Let as many go on at once as the model does now, where the limits leave that open.
+
+        Args:
+            loaded: What the model uses; None where it is not in memory.
+        """
+        width = self.limits.at_once(loaded.parallel if loaded else None)
+        if width != self._turns.width:
+            self._turns.resize(width)
 
     def turn(self, ticket: Ticket, then: Callable[[], None] = lambda: None) -> "Turn":
         """Return a turn, to be held by ``async with``; *then* is called when all is over.
@@ -176,7 +220,7 @@ class Admission:
 
     def end(self, started: float) -> None:
         """Give a turn back."""
-        self._turns.release()
+        self._turns.give_back()
         self.active -= 1
         self._begun.remove(started)
         self._ended(asyncio.get_running_loop().time() - started)
@@ -191,11 +235,11 @@ class Admission:
             self.active -= 1
 
     async def _admit(self, ticket: Ticket) -> None:
-        if self._turns.locked() and self.waiting >= self.limits.max_queue:
+        if not self.free and self.waiting >= self.limits.max_queue:
             raise self._full()
         self.waiting += 1
         try:
-            await ticket.wait(self._turns.acquire())
+            await ticket.wait(self._turns.take())
             self.active += 1
         finally:
             self.waiting -= 1
@@ -212,7 +256,7 @@ class Admission:
         return now - min(self._begun, default=now)
 
     def _full(self) -> QueueFull:
-        rounds = (self.waiting + 1) / self.limits.max_concurrency
+        rounds = (self.waiting + 1) / self.at_once
         return QueueFull(
             f"{self.waiting} requests wait for this model already, which is the limit; "
             "ask again later, or raise server.max_queue",

@@ -357,8 +357,7 @@ class Fleet:
             wanted.pinned or slot.lifetime.pinned,
             needs.total_bytes if needs else None,
             self.watch.speed(key, now),
-            slot.admission.active,
-            slot.admission.waiting,
+            *slot.admission.counts,
         )
 
     def _is_required(self, key: Key) -> bool:

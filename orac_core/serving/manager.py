@@ -342,7 +342,7 @@ class ModelManager(Lending):
         drain_s = self.limits.drain_s if drain_s is None else drain_s
         self._closes_at = time.monotonic() + drain_s
         await self.start.close()
-        await self._replies.warm.close()
+        await self._replies.close()
         await self.provisioning.close()
         await self.watch.close()
         await self._fleet.stop(drain_s)

@@ -15,6 +15,7 @@ from .admission import Ticket
 from .draft import Course, Draft, Spans
 from .fleet import Fleet
 from .flight import exhaust
+from .growth import Growth
 from .names import Attempt, Target
 from .news import telling
 from .slots import Slot
@@ -63,6 +64,7 @@ class Replies:
         closing: Whether nothing new is taken.
         supply: Fetches models that are not there yet.
         warm: Finds who has a model loaded, for roles that prefer that.
+        growth: Finds out whether models do more at once than they did.
     """
 
     fleet: Fleet
@@ -71,6 +73,12 @@ class Replies:
     closing: Callable[[], bool]
     supply: Supply
     warm: Warm = Factory(lambda self: Warm(self.fleet), takes_self=True)
+    growth: Growth = Factory(lambda self: Growth(self.fleet), takes_self=True)
+
+    async def close(self) -> None:
+        """Ask the backends no more in the background."""
+        await self.warm.close()
+        await self.growth.close()
 
     async def generate(
         self, request: GenerateRequest, deadline_s: float | None = None
@@ -131,6 +139,7 @@ class Replies:
         ticket.go_on()
         await self.supply.wait(attempt, tries.after(attempt), ticket)
         target, slot = await ticket.wait(self.aim(attempt))
+        self.growth.notice(slot)
         return Errand(attempt, tries, ticket, course, target, slot, slot.changes)
 
     async def _in_turn(

@@ -103,6 +103,8 @@ class Slot(Standing):
             as_of: What ``changes`` was when the engine was asked.
         """
         before = self.state
+        if as_of == self.changes:
+            self.admission.suit(info.loaded)
         if not self.learn(info, as_of):
             reason = self._progress() if self.state in IN_FLIGHT else self.reason
             return evolve(info, state=self.state, state_reason=reason)

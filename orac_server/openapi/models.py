@@ -33,10 +33,12 @@ class ModelRequests:
     Attributes:
         active: Requests that have their turn.
         waiting: Requests that wait for their turn.
+        at_once: Requests that may have their turn at once.
     """
 
     active: int
     waiting: int
+    at_once: int
 
 
 @frozen
@@ -130,6 +132,8 @@ class Model:
         memory: What it needs in memory, and takes there.
         remote: Whether it takes the memory of another machine, or its engine alone decides about
             that.
+        parallel: Answers that it does at once; null when it is not loaded, or its backend does not
+            say.
         requests: What it is asked just now.
         speed: How fast it is, and usually is.
         savings: What it would leave free, were it loaded smaller; null when it is not loaded, or
@@ -160,6 +164,7 @@ class Model:
     context_length: int | None
     memory: ModelMemory
     remote: bool
+    parallel: int | None
     requests: ModelRequests
     speed: ModelSpeed
     savings: ModelSavings | None

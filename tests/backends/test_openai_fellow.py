@@ -30,7 +30,8 @@ WHOLE = {
     "state_reason": None,
     "context_length": 4096,
     "memory": {"estimated_bytes": 5, "measured_bytes": 7, "on_gpu_ratio": 0.5},
-    "requests": {"active": 2, "waiting": 1},
+    "parallel": 6,
+    "requests": {"active": 2, "waiting": 1, "at_once": 8},
     "expires_at": "2026-01-31T12:05:24.305Z",
     "warning": "half of it\nis on the CPU",
     "file": {"path": "/etc/passwd", "sha256": "ab" * 32, "problem": None},
@@ -53,6 +54,7 @@ def test_all_that_an_orac_tells_of_a_model_is_taken_but_no_path():
     (info,) = offers(WHOLE)
     assert (info.id, info.state, info.relayed, info.remote) == ("m", ModelState.READY, True, True)
     assert (info.loaded.memory_bytes, info.loaded.on_gpu_ratio) == (7, 0.5)
+    assert info.loaded.parallel == 6
     assert (info.others, info.digest, info.file) == (3, "ab" * 32, None)
     assert info.warning == "half of it is on the CPU"
     assert info.expires_at == pytest.approx(1769861124.305)

@@ -22,6 +22,7 @@ FIELDS = {
     "required",
     "pinned",
     "remote",
+    "parallel",
     "requests",
     "roles",
     "size_bytes",
@@ -60,6 +61,15 @@ async def test_what_is_not_known_of_a_model_is_null(service):
     assert model["memory"] == memory
     unknown = ("size_bytes", "parameters", "context_length", "last_used_at", "file")
     assert [model[name] for name in unknown] == [None] * len(unknown)
+
+
+async def test_a_model_says_how_much_it_does_at_once_and_how_much_is_let_through(service):
+    model = (await service.get("/v1/models/small")).body
+    assert (model["parallel"], model["requests"]["at_once"]) == (None, 8)
+    await service.post("/v1/models/small/load", {"parallel": 12})
+    model = (await service.get("/v1/models/small")).body
+    assert model["parallel"] == 12
+    assert model["requests"] == {"active": 0, "waiting": 0, "at_once": 12}
 
 
 async def test_created_is_a_number_always_as_openais_clients_take_no_null(service):

@@ -1,10 +1,11 @@
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orac_core import DeadlineExceeded, Limits, QueueFull, ShuttingDown
+from orac_core import DeadlineExceeded, Limits, LoadedInfo, QueueFull, ShuttingDown
 from orac_core.serving.admission import Admission, Ticket
 from tests.waiting import until
 
@@ -35,6 +36,27 @@ async def test_before_any_answer_has_ended_the_age_of_the_oldest_tells_when_to_a
             async with admission.turn(Ticket(5)):
                 pass
     assert caught.value.retry_after_s in {40, 41}
+
+
+async def test_when_to_ask_again_follows_from_how_many_go_on_at_once_now():
+    admission = Admission(Limits(max_queue=0))
+    async with AsyncExitStack() as stack:
+        for _ in range(8):
+            await stack.enter_async_context(admission.turn(Ticket(5)))
+        admission._mean_s = 96.0
+        assert await again_s(admission) == 12
+        admission.suit(LoadedInfo(parallel=16))
+        for _ in range(8):
+            await stack.enter_async_context(admission.turn(Ticket(5)))
+        assert await again_s(admission) == 6
+        admission.suit(None)
+        assert await again_s(admission) == 12
+
+
+async def again_s(admission):
+    with pytest.raises(QueueFull) as caught:
+        await admission.begin(Ticket(5))
+    return caught.value.retry_after_s
 
 
 async def test_what_never_waits_is_held_to_the_deadline_and_to_a_stop_too():

@@ -111,6 +111,20 @@ async def test_the_models_of_another_orac_are_listed_as_they_stand_there(admin):
     assert (info.state, info.loaded) == (ModelState.STOPPED, None)
 
 
+async def test_as_many_answers_at_once_are_asked_for_as_the_model_there_gives(box, keys, managed):
+    manager = await managed(box, **keys)
+    assert (await manager.find("slow")).at_once == 8
+    await manager.load(LoadRequest("slow"))
+    assert (await manager.find("slow")).at_once == 64
+    async with AsyncExitStack() as stack:
+        for _ in range(12):
+            answer = manager.generate(chat("slow"), deadline_s=5)
+            pieces = await stack.enter_async_context(aclosing(answer))
+            assert (await anext(pieces)).text
+        assert (await manager.find("slow")).active == 12
+    await manager.unload("slow", force=True)
+
+
 async def test_a_load_under_way_there_is_seen_and_giving_it_up_gives_it_up_there(admin, gate):
     gate.touch()
     try:

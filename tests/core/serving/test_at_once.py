@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import orac_core
 from orac_core import (
+    Answer,
     GenerateRequest,
     Limits,
     LoadRequest,
@@ -55,7 +56,7 @@ async def opened():
         yield open_with
 
 
-async def asked(manager: ModelManager, count: int, before: int = 0) -> list[asyncio.Task[object]]:
+async def asked(manager: ModelManager, count: int, before: int = 0) -> list[asyncio.Task[Answer]]:
     """Ask so often; the answers are under way, or wait."""
     request = GenerateRequest("small", messages=(Message("user", "count"),))
     tasks = [asyncio.create_task(manager.answer(request)) for _ in range(count)]
@@ -72,7 +73,7 @@ async def at_once(manager: ModelManager) -> int:
     return (await manager.find("small")).at_once
 
 
-async def ended(backend: ScriptedBackend, tasks: list[asyncio.Task[object]]) -> None:
+async def ended(backend: ScriptedBackend, tasks: list[asyncio.Task[Answer]]) -> None:
     backend.gates["first"].set()
     await asyncio.gather(*tasks)
 

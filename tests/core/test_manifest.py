@@ -73,6 +73,14 @@ def test_every_mistake_is_named_at_once_with_its_place():
     }
 
 
+@pytest.mark.parametrize("count", [0, 1025])
+def test_answers_at_once_are_left_to_the_model_or_a_number_within_bounds(count):
+    assert parse({}, "test").server.max_concurrency is None
+    assert parse({"server": {"max_concurrency": 1024}}, "test").server.max_concurrency == 1024
+    (problem,) = problems({"server": {"max_concurrency": count}})
+    assert problem.endswith(f": {count} @ server.max_concurrency")
+
+
 def test_nothing_is_required_unless_it_is_said():
     manifest = parse({"models": {"files": {"a": {}}}, "backends": {"b": {"kind": "k"}}}, "test")
     assert manifest.server.strict_start is False

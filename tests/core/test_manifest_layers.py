@@ -15,6 +15,7 @@ from orac_core.manifest.environment import heard
 SETTINGS = {
     "server.host": ("ORAC_SERVER_HOST", st.sampled_from(["127.0.0.1", "::1", "robot.lan"])),
     "server.port": ("ORAC_SERVER_PORT", st.integers(0, 65535)),
+    "server.max_concurrency": ("ORAC_SERVER_MAX_CONCURRENCY", st.integers(1, 1024)),
     "server.strict_start": ("ORAC_SERVER_STRICT_START", st.booleans()),
     "server.deadline": ("ORAC_SERVER_DEADLINE", st.sampled_from(["5m", "90", "1h30m"])),
     "models.retries": ("ORAC_MODELS_RETRIES", st.integers(0, 100)),
@@ -36,6 +37,7 @@ MISTAKES = {
 
 OF_ENVIRONMENT = {
     "ORAC_SERVER_PORT": ("x", "must be a whole number, not 'x'"),
+    "ORAC_SERVER_MAX_CONCURRENCY": ("0", "'max_concurrency' must be >= 1: 0"),
     "ORAC_SERVER_MAX_QUEUE": ("-1", "'max_queue' must be >= 0: -1"),
     "ORAC_SERVER_AUTH": ("maybe", "must be true or false, not 'maybe'"),
     "ORAC_SERVER_DEADLINE": (

@@ -105,7 +105,8 @@ def told(error: Exception, request: web.BaseRequest) -> Problem:
         return _unexpected(error, request)
     faults = error.details if isinstance(error, InvalidRequest) else {}
     body = envelope(rule, str(error), faults, param=_param(error, faults))
-    return Problem(rule.status, body, _retry_after(error))
+    body["error"] |= (figures := _figures(error))
+    return Problem(rule.status, body, _retry_after(figures))
 
 
 def told_http(error: web.HTTPException, request: web.BaseRequest) -> Problem:
@@ -141,9 +142,17 @@ def _param(error: Exception, faults: Mapping[str, str]) -> str | None:
     return next(iter(faults), None) or None
 
 
-def _retry_after(error: Exception) -> dict[str, str]:
-    seconds = getattr(error, "retry_after_s", None)
-    return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
+def _figures(error: Exception) -> dict[str, int]:
+    """Return the numbers of an error that are known; a stream has no header to tell them in."""
+    told: dict[str, float | None] = {"retry_after_s": getattr(error, "retry_after_s", None)}
+    if isinstance(error, InsufficientMemory):
+        told |= {"needed_bytes": error.needed_bytes, "available_bytes": error.available_bytes}
+    return {name: math.ceil(value) for name, value in told.items() if value is not None}
+
+
+def _retry_after(figures: Mapping[str, int]) -> dict[str, str]:
+    seconds = figures.get("retry_after_s")
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def _http_message(error: web.HTTPException, request: web.BaseRequest, allow: str | None) -> str:

@@ -32,7 +32,7 @@ class Box:
     """
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: dict[str, Any] = field(factory=dict)
     environ: Mapping[str, str] = field(factory=dict)
     port: int = field(factory=free_port)
     _process: subprocess.Popen[str] | None = field(default=None, init=False)

@@ -189,13 +189,19 @@ class OpenAIBackend:
         """Have another ORAC load a model, or ask it a token where it lets nobody else load."""
         if info.state is ModelState.READY and not has_options(request):
             return
+        there = self._there(request.model)
         self._unfinished.add(request.model)
         try:
-            stages = self.administration.load(request, self._there(request.model))
+            stages = self.administration.load(request, there)
             async with aclosing(self._or_asked(stages, request, info)) as told:
                 async for stage in told:
                     yield stage
             self._unfinished.discard(request.model)
+        except BaseException:
+            # What answers here stays, and its next unload is one that somebody wants.
+            if self.roster.answers(there):
+                self._unfinished.discard(request.model)
+            raise
         finally:
             self.roster.forget()
 

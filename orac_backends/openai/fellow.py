@@ -26,6 +26,9 @@ HEADER = "X-Orac-Relayed"
 LONGEST = 300
 """Characters of a text that are shown."""
 
+LONGEST_S = 3600.0
+"""No server is left alone for longer because it wants that."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _STAGES = {each: each for each in get_args(LoadProgress.__annotations__["stage"])}
 _STATES = {each.value: each for each in ModelState}
@@ -105,7 +108,7 @@ def refusal(error: object, text: str, model: str = "") -> OracError | None:
     """
     match _table(error).get("code"):
         case "insufficient_memory":
-            return InsufficientMemory(text)
+            return InsufficientMemory(text, **_space(_table(error)))
         case "model_file_invalid" | "host_not_allowed":
             return BackendError(text)
         case "model_not_found" if model:
@@ -113,6 +116,13 @@ def refusal(error: object, text: str, model: str = "") -> OracError | None:
         case "state_conflict":
             return StateConflict(text)
     return None
+
+
+def wait_s(error: object) -> float | None:
+    """Return after how many seconds to ask again, as an error object of an ORAC tells it."""
+    told = _table(error).get("retry_after_s")
+    sound = isinstance(told, int | float) and not isinstance(told, bool) and told > 0
+    return float(min(told, LONGEST_S)) if sound and told is not None else None
 
 
 def shown(value: object) -> str | None:
@@ -127,6 +137,10 @@ def count(value: object) -> int | None:
     """Return a number of things or bytes; None for what is none."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole and 0 <= value <= _MOST_BYTES else None  # type: ignore[operator,return-value]
+
+
+def _space(error: Mapping[str, Any]) -> dict[str, int | None]:
+    return {name: count(error.get(name)) for name in ("needed_bytes", "available_bytes")}
 
 
 def _loaded(told: Mapping[str, Any]) -> LoadedInfo:

@@ -9,12 +9,11 @@ from attrs import define
 
 from orac_core import BackendError, LoadProgress, LoadRequest, OracError
 
-from .._http import HttpClient
-from .._refusal import message
+from .._http import HttpClient, Reply
 from .._sse import Oversized, SseParser
 from . import fellow
 from .key import Key
-from .refusals import ServerRefusals, envelope
+from .refusals import ServerRefusals, again, envelope, retry_after_s
 
 _OK = 200
 _FORBIDDEN = (401, 403)
@@ -77,11 +76,11 @@ class Administration:
         with self.key.kept():
             async with self.client.stream("POST", path, json=asked, idle_s=self.idle_s) as stream:
                 if stream.status != _OK:
-                    raise self._refusal(stream.status, (await stream.whole()).body, model)
+                    raise self._refusal(await stream.whole(), model)
                 async for read in stream:
                     for told in self._told(parser, read):
                         if error := told.get("error"):
-                            raise self._error(error, model)
+                            raise ServerRefusals(self.client.server).of_frame(error, model)
                         over = over or "state" in told
                         yield told
             if not over:
@@ -94,17 +93,15 @@ class Administration:
             raise BackendError(f"{self.client.server} sent what is no event: {error}") from error
         return [each for each in found if isinstance(each, Mapping)]
 
-    def _refusal(self, status: int, body: bytes, model: str) -> OracError:
-        if status in _FORBIDDEN:
+    def _refusal(self, reply: Reply, model: str) -> OracError:
+        if reply.status in _FORBIDDEN:
             return NotAllowed(self._forbidden())
-        error = envelope(body)
-        refusals = ServerRefusals(self.client.server)
-        return self._error(error, model) if error else refusals.of(status, "no reason given")
-
-    def _error(self, error: object, model: str) -> OracError:
-        refusals = ServerRefusals(self.client.server)
-        text = f"{self.client.server}: {message(error)}"
-        return fellow.refusal(error, text, model) or refusals.of_frame(error)
+        error, refusals = envelope(reply.body), ServerRefusals(self.client.server)
+        if error is None:
+            found = refusals.of(reply.status, "no reason given")
+        else:
+            found = refusals.of_frame(error, model)
+        return again(found, retry_after_s(reply.headers))
 
     def _forbidden(self) -> str:
         if self.own:

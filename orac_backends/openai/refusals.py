@@ -14,14 +14,13 @@ from typing import Any
 import orjson
 from attrs import frozen
 
-from orac_core import BackendError, BackendUnavailable, OracError, QueueFull
+from orac_core import BackendError, BackendUnavailable, OracError, QueueFull, StateConflict
 
 from .._http import Reply
 from .._refusal import Refusals, message, refused
 from . import fellow
 
 _BUSY_S = 2.0
-_LONGEST_S = 3600.0
 _STATUS = re.compile(r"[0-9]{3}")
 _REDIRECTS = range(300, 400)
 _NO_KEY = (401, 403)
@@ -46,6 +45,7 @@ _CODES = {
     "deadline_exceeded": 504,
 }
 _TOO_LONG = "context_length_exceeded"
+_PASSING = (QueueFull, BackendUnavailable, StateConflict)
 _NO_CREDIT = ("insufficient_quota", "billing")
 
 
@@ -61,14 +61,18 @@ class ServerRefusals(Refusals):
                 "correct `url` so that it names the server itself",
             )
         error = self._of_fellow(reply) or super().of_reply(reply)
-        if isinstance(error, QueueFull | BackendUnavailable):
-            error.retry_after_s = retry_after_s(reply.headers) or error.retry_after_s
-        return error
+        return again(error, retry_after_s(reply.headers))
 
-    def of_frame(self, error: object) -> OracError:
-        """Return the error for an error object, in the middle of an answer."""
+    def of_frame(self, error: object, model: str = "") -> OracError:
+        """Return the error for an error object, in the middle of an answer or of a load.
+
+        Args:
+            error: The object.
+            model: Name of the model here, where one was to be loaded.
+        """
         told = f"{self.server}: {message(error)}"
-        return fellow.refusal(error, told) or self.of(_code(error), message(error))
+        found = fellow.refusal(error, told, model) or self.of(_code(error), message(error))
+        return again(found, fellow.wait_s(error))
 
     def _of_fellow(self, reply: Reply) -> OracError | None:
         """Return the error that only another ORAC tells."""
@@ -91,6 +95,13 @@ class ServerRefusals(Refusals):
         return super().of(code, text)
 
 
+def again(error: OracError, wait_s: float | None) -> OracError:
+    """Return *error* with when to ask again, where that is told and may help."""
+    if wait_s is not None and isinstance(error, _PASSING):
+        error.retry_after_s = wait_s
+    return error
+
+
 def envelope(body: bytes) -> Mapping[str, Any] | None:
     """Return the error object of an answer; None where there is none."""
     try:
@@ -108,7 +119,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         wait_s = float(told)
     except ValueError:
         wait_s = _until(told)
-    return min(wait_s, _LONGEST_S) if math.isfinite(wait_s) and wait_s > 0 else None
+    return min(wait_s, fellow.LONGEST_S) if math.isfinite(wait_s) and wait_s > 0 else None
 
 
 def _until(told: str) -> float:

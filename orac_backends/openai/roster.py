@@ -90,6 +90,10 @@ class Roster:
             if known and known.state not in (None, ModelState.READY):
                 self.forget()
 
+    def answers(self, model: str) -> bool:
+        """Return whether a request of one's own runs for what the server calls *model*."""
+        return self._own[model] > 0
+
     async def close(self) -> None:
         """Ask no more."""
         if self._asking is not None:

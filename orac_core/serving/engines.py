@@ -54,6 +54,14 @@ class Backends:
                 f"name an instance of another kind {kind!r}? `orac plugins` lists the kinds"
             )
 
+    def lacking(self, instance: str | None) -> str | None:
+        """Return why that instance has not what was looked for; None where that says nothing."""
+        if instance in self.failed:
+            return f"its backend {instance} could not be opened; `orac doctor` says why"
+        if instance in self.open and instance not in self.unasked:
+            return f"{instance} has no such model; `orac list` shows those there are"
+        return None
+
 
 @frozen
 class Survey:
@@ -193,6 +201,28 @@ class Engines:
         health = await self.health_of(instance)
         if not health.usable:
             raise BackendUnavailable(health.message or "it can not be used", instance=instance)
+
+
+def silence(name: str, instance: str, error: OracError, *, known: bool) -> BackendUnavailable:
+    """Return the error for the *name* of a model whose instance does not answer, or may have it.
+
+    Args:
+        name: Of the model.
+        instance: What does not answer.
+        error: Why not.
+        known: Whether that instance has the model.
+    """
+    how = (
+        f"{name!r} is served by {instance}, which"
+        if known
+        else (f"{name!r} is not known, but {instance} might have it and")
+    )
+    told = BackendUnavailable(
+        f"{how} does not answer: {error}", instance=instance, operation="models"
+    )
+    told.retry_after_s = error.retry_after_s
+    told.__cause__ = error
+    return told
 
 
 async def _answers(questions: Mapping[str, Question]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from ..devices import Sampler, Sensors
 from ..durations import keep_alive
-from ..errors import BackendUnavailable, ModelNotFound, OracError, ShuttingDown, StateConflict
+from ..errors import ModelNotFound, OracError, ShuttingDown, StateConflict
 from ..events import Events
 from ..files.names import look_up
 from ..manifest import FileSettings, ModelsSettings
@@ -18,7 +18,7 @@ from ..types import LoadedInfo, LoadRequest, ModelInfo, ModelState, ServedModel
 from .admission import Limits
 from .canaries import Canaries
 from .census import BackendNow, Census, ModelNow
-from .engines import Backends, Engines
+from .engines import Backends, Engines, silence
 from .ledger import Ledger
 from .names import Attempt, Known, Names, Target, known
 from .news import News
@@ -305,12 +305,17 @@ class Fleet:
         """Return the first that there is of what is to be tried."""
         for attempt in attempts:
             target = self.names.target(attempt, self.available)
-            for instance in [target.instance] if target else silent:
+            meant = target.instance if target else self._named(attempt)
+            for instance in [meant] if meant else silent:
                 if error := silent.get(instance):
-                    raise _silence(attempt.name, instance, error, known=target is not None)
+                    raise silence(attempt.name, instance, error, known=target is not None)
             if target is not None:
                 return target
-        raise self.names.missing(attempts[0])
+        lacking = self.backends.lacking(self._named(attempts[0]))
+        raise self.names.missing(attempts[0], lacking)
+
+    def _named(self, attempt: Attempt) -> str | None:
+        return self.names.instance(attempt, self.backends.kinds)
 
     def _remember(self, reports: Mapping[str, list[ModelInfo]]) -> None:
         self.available = {
@@ -383,17 +388,3 @@ class Fleet:
 
     def _tenant(self, name: str) -> Tenant | None:
         return next((slot for key, slot in self.slots.items() if "/".join(key) == name), None)
-
-
-def _silence(name: str, instance: str, error: OracError, *, known: bool) -> BackendUnavailable:
-    how = (
-        f"{name!r} is served by {instance}, which"
-        if known
-        else (f"{name!r} is not known, but {instance} might have it and")
-    )
-    told = BackendUnavailable(
-        f"{how} does not answer: {error}", instance=instance, operation="models"
-    )
-    told.retry_after_s = error.retry_after_s
-    told.__cause__ = error
-    return told

@@ -3,7 +3,7 @@
 A name is looked up among what the backends have; it never becomes a path.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from attrs import evolve, field, frozen
 
@@ -117,13 +117,19 @@ class Names:
         led = attempt.role or (None if meant == attempt.name else attempt.name)
         return Target(*found, led, attempt.fallback)
 
-    def missing(self, attempt: Attempt) -> ModelNotFound:
-        """Return what to tell whoever wants what nothing has."""
+    def instance(self, attempt: Attempt, instances: Collection[str]) -> str | None:
+        """Return which of the *instances* an attempt names; None where any may have its model."""
+        meant = self.aliases.get(attempt.name, attempt.name)
+        named, slash, _ = meant.partition("/")
+        return named if slash and named in instances else None
+
+    def missing(self, attempt: Attempt, why: str | None = None) -> ModelNotFound:
+        """Return what to tell whoever wants what nothing has, and *why* the one named has not."""
         if attempt.name in self.skipped:
             why = f"a role is called that, which is skipped: {self.skipped[attempt.name]}"
             return ModelNotFound(attempt.name, why)
         if attempt.role is None or attempt.fallback:
-            return ModelNotFound(attempt.name)
+            return ModelNotFound(attempt.name, *filter(None, (why,)))
         fetch = f"`orac provision --roles {attempt.role}` fetches it where it can be fetched"
         return ModelNotFound(attempt.name, f"the role {attempt.role!r} stands for it; {fetch}")
 

@@ -85,6 +85,12 @@ class Server:
                 body = _parsed(await response.read()) if unhealthy else {}
                 return body if "status" in body else await _answer(response)
 
+    async def silent(self) -> dict[str, str]:
+        """Return why each backend that can not be used can not, as ``GET /v1/health`` says."""
+        with self._translating():
+            told = (await self.health())["instances"].items()
+            return {name: each["message"] for name, each in told if not each["usable"]}
+
     async def plan(self, model: str, setup: Setup) -> Json:
         """Return whether a model would fit into memory, as ``POST /v1/plan`` says."""
         return await self._posted("/v1/plan", {"model": model, **setup.body})

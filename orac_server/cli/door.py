@@ -24,6 +24,9 @@ class Door(Benches, Protocol):
     async def models(self) -> list[Json]:
         """Return the models as ``GET /v1/models`` lists them."""
 
+    async def silent(self) -> dict[str, str]:
+        """Return why each backend that can not be used can not, where that is not said already."""
+
     async def plan(self, model: str, setup: Setup) -> Json:
         """Return whether a model would fit into memory, as ``POST /v1/plan`` does."""
 
@@ -44,6 +47,12 @@ class InProcess(LocalBenches):
     async def models(self) -> list[Json]:
         """Return the models as ``GET /v1/models`` lists them."""
         return [wire.model(each) for each in await self.manager.models()]
+
+    async def silent(self) -> dict[str, str]:
+        """Return why each backend that was opened and can not be used can not."""
+        told, named = (await self.manager.health()).instances, self.manager.backends.failed
+        mute = {name: each for name, each in told.items() if not each.usable and name not in named}
+        return {name: each.message for name, each in mute.items()}
 
     async def plan(self, model: str, setup: Setup) -> Json:
         """Return whether a model would fit into memory, as ``POST /v1/plan`` does."""

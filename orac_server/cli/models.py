@@ -31,9 +31,13 @@ def list_command(url: str, *, in_json: bool) -> None:
 
     MEMORY is what a loaded model takes, and with a ~ what another one would need.
 
-    A model that can not be used is listed as failed, with its reason on stderr.
+    A model that can not be used is listed as failed, with its reason on stderr. A backend that can
+    not be used is named there, too.
     """
-    models = run(_models(url))
+    models, silent = run(_models(url))
+    for name, why in silent.items():
+        reason = " ".join(why.split()) or "it does not say why"
+        note(f"the backend {name} can not be used: {reason}")
     if in_json:
         as_json({"object": "list", "data": models})
         return
@@ -101,9 +105,9 @@ def unload_command(model: str, url: str, *, in_json: bool) -> None:
     say(f"{unloaded['model']} is unloaded" + (f", {size(freed)} freed" if freed else ""))
 
 
-async def _models(url: str) -> list[Json]:
+async def _models(url: str) -> tuple[list[Json], dict[str, str]]:
     async with open_door(url) as door:
-        return await door.models()
+        return await door.models(), await door.silent()
 
 
 async def _load(model: str, options: Json, url: str) -> Json:

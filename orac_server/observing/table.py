@@ -108,7 +108,8 @@ ANSWERS = (
     _counted("orac_answers_cancelled_total", "Answers that nobody waited for any more."),
     _counted(
         "orac_fallbacks_total",
-        "Requests for a role that went on from one model to the next, both as in the manifest.",
+        "Requests for a role that went on to the next as one could not answer, both as in the "
+        "manifest, or with `prefer` as `instance/model`.",
         ("role", "from", "to"),
     ),
     _spread("orac_answer_queue_seconds", "Time that answers waited for their turn.", QUEUE_S),

@@ -120,6 +120,9 @@ class Refusal:
         param: Path of the field at fault; null when it is not one field.
         code: What to tell it by; see the status.
         details: Every fault of the request.
+        retry_after_s: Seconds after which asking again may help, as in `Retry-After`.
+        needed_bytes: Memory that the model would take.
+        available_bytes: Memory that was there for it.
     """
 
     message: str
@@ -127,6 +130,9 @@ class Refusal:
     param: str | None
     code: str
     details: Annotated[list[Fault], SOMETIMES]
+    retry_after_s: Annotated[int, SOMETIMES]
+    needed_bytes: Annotated[int, SOMETIMES]
+    available_bytes: Annotated[int, SOMETIMES]
 
 
 @frozen

@@ -166,12 +166,12 @@ class AnswerEnded(OfModel):
 
 @frozen(kw_only=True)
 class PassedOn(Happening):
-    """A request for a role goes on to the next model, both as the manifest names them.
+    """A request for a role goes on to the next, as what it was asked of could not answer.
 
     Attributes:
         role: The role.
-        failed: The model that could not, as the manifest names it.
-        next: The model that is tried now.
+        failed: What could not: as the manifest names it, or `instance/model` with `prefer`.
+        next: What is tried now.
         error: Class of the error.
     """
 

@@ -137,6 +137,42 @@ def test_an_error_of_an_orac_is_the_same_here_in_a_reply_and_in_a_stream(status,
     assert str(fellow.refusal({"code": "host_not_allowed"}, "add the name")) == "add the name"
 
 
+NUMBERS = ("needed_bytes", "available_bytes", "retry_after_s")
+CODES = st.sampled_from(["insufficient_memory", "state_conflict", "queue_full", "other"])
+
+
+def test_the_numbers_of_an_error_come_along():
+    full = {"code": "insufficient_memory", "message": "why", "needed_bytes": 9 << 30}
+    found = ServerRefusals("a box").of_frame(full | {"available_bytes": 5 << 30})
+    assert (found.needed_bytes, found.available_bytes) == (9 << 30, 5 << 30)
+    assert ServerRefusals("a box").of_frame(full).available_bytes is None
+    for code in ("state_conflict", "queue_full", "shutting_down"):
+        told = {"code": code, "message": "why", "retry_after_s": 7}
+        assert ServerRefusals("a box").of_frame(told).retry_after_s == 7.0
+
+
+@given(CODES, st.dictionaries(st.sampled_from(NUMBERS), ANYTHING | st.just(10**400)))
+def test_whatever_numbers_an_error_has_here_they_are_sensible_or_none(code, more):
+    error = ServerRefusals("a box").of_frame({"code": code, "message": "why", **more})
+    assert error.retry_after_s is None or 0 < error.retry_after_s <= 3600
+    for name in ("needed_bytes", "available_bytes"):
+        number = getattr(error, name, None)
+        assert number is None or (type(number) is int and 0 <= number < 1 << 61)
+
+
+async def test_a_load_that_is_refused_says_when_to_ask_again():
+    async def busy(request):
+        if request.path.endswith("/models"):
+            return web.json_response({"data": [WHOLE | {"state": "stopped"}]})
+        told = {"message": "examined", "code": "state_conflict"}
+        return web.json_response({"error": told}, status=409, headers={"Retry-After": "30"})
+
+    async with Scripted(always=busy).serving() as server, opened(server.url) as backend:
+        with pytest.raises(StateConflict) as found:
+            await load(backend, "m")
+    assert found.value.retry_after_s == 30.0
+
+
 def box(loading=b""):
     """Return a server that lists one model, and answers a load with *loading*."""
 

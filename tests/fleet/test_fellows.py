@@ -9,6 +9,7 @@ import pytest
 import orac_core
 from orac_core import (
     BackendError,
+    BackendUnavailable,
     InsufficientMemory,
     InvalidRequest,
     LoadRequest,
@@ -90,12 +91,29 @@ async def managed():
 
 async def test_what_does_not_fit_there_is_told_with_the_numbers(box, keys, managed):
     manager = await managed(box, **keys)
-    with pytest.raises(InsufficientMemory, match="GiB"):
+    with pytest.raises(InsufficientMemory, match="GiB") as found:
         await manager.load(LoadRequest("huge"))
+    assert found.value.needed_bytes >= HUGE_BYTES > found.value.available_bytes > 0
     assert manager.breaker("box1").failures == 0
     async with service(manager) as served:
         refused = await served.post("/v1/prompt", {"model": "box1/huge", "prompt": "hello"})
         assert (refused.status, refused.error["code"]) == (503, "insufficient_memory")
+        assert refused.error["needed_bytes"] == found.value.needed_bytes
+
+
+async def test_an_error_names_the_box_that_was_meant_whichever_else_is_down(
+    box, keys, managed, tmp_path
+):
+    down = Box(tmp_path / "down")
+    manager = await managed(down, box, **keys)
+    with pytest.raises(ModelNotFound, match="^model 'box2/none' not found; box2 has no such model"):
+        await manager.load(LoadRequest("box2/none"))
+    unknown = f"^'box1/words' is not known, but box1 might have it and does not .*{down.port}"
+    with pytest.raises(BackendUnavailable, match=unknown):
+        await manager.load(LoadRequest("box1/words"))
+    manager = await managed(down, Box(tmp_path / "other"))
+    with pytest.raises(BackendUnavailable, match="^'box2/none' is not known, but box2 might"):
+        await manager.load(LoadRequest("box2/none"))
 
 
 async def test_the_models_of_another_orac_are_listed_as_they_stand_there(admin):
@@ -166,6 +184,24 @@ async def test_errors_of_another_orac_keep_their_meaning(admin):
     await load(admin, "orac-robot", context_length=256)
     with pytest.raises(StateConflict, match="256"):
         await load(admin, "orac-robot", context_length=128)
+
+
+async def test_a_load_that_is_refused_while_it_answers_takes_nothing_from_the_next_unload(admin):
+    await load(admin, "orac-robot", context_length=256)
+    async with aclosing(admin.generate(chat("orac-robot"))) as answer:
+        await anext(answer)
+        with pytest.raises(StateConflict, match="256"):
+            await load(admin, "orac-robot", context_length=128)
+    await admin.unload("orac-robot")
+    assert (await told(admin, "orac-robot")).state is ModelState.STOPPED
+
+
+async def test_what_is_cleared_away_after_a_refused_load_stays_with_those_who_loaded_it(admin):
+    await load(admin, "orac-robot", context_length=256)
+    with pytest.raises(StateConflict, match="256"):
+        await load(admin, "orac-robot", context_length=128)
+    await admin.unload("orac-robot")
+    assert (await told(admin, "orac-robot")).state is ModelState.READY
 
 
 async def test_without_the_key_of_an_administrator_a_first_word_loads_the_model(user):

@@ -39,7 +39,11 @@ class Reply:
         assert self.headers["Content-Type"] == "application/json"
         assert set(self.body) == {"error"}
         error: dict[str, Any] = self.body["error"]
-        assert set(error) - {"details"} == {"message", "type", "param", "code"}
+        numbers = {"retry_after_s"} & set(error)
+        if error["code"] == "insufficient_memory":
+            numbers |= {"needed_bytes", "available_bytes"} & set(error)
+        assert set(error) - {"details"} - numbers == {"message", "type", "param", "code"}
+        assert self.headers.get("Retry-After", "") == str(error.get("retry_after_s", ""))
         assert error["message"]
         assert "Traceback" not in error["message"]
         assert ".py" not in error["message"]

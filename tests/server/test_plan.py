@@ -154,6 +154,7 @@ async def test_p43_a_model_that_fits_in_no_way_is_503_with_the_numbers_unless_fo
     message = reply.error["message"]
     assert message.startswith("fake/large needs 3.6 GiB")
     assert "3.0 GiB available" in message
+    assert (reply.error["needed_bytes"], reply.error["available_bytes"]) == (LARGE_NEEDS, 3 * GIB)
     assert "is pinned" in message
     assert list(backend.loaded) == ["small"]
     prompted = await service.post("/v1/prompt", {"model": "large", "prompt": "hi"})

@@ -52,6 +52,7 @@ export function Models() {
   const models = useStore((state) => state.models);
   const error = useStore((state) => state.modelsError);
   const rates = useStore((state) => state.rates);
+  const silent = unusable(useStore((state) => state.health?.instances));
   const [view, setView] = useState({ words: "", state: "", column: "state", descending: false });
   const [most, setMost] = useState(FIRST);
   const [, planned] = useReducer((times) => times + 1, 0);
@@ -66,14 +67,23 @@ export function Models() {
   };
   if (!models) return html`<p class="hint">Asking for the models …</p><${Trouble}>${error}<//>`;
   return html`<${Trouble}>${error && `The models can not be listed: ${error}`}<//>
+    ${silent.map(
+      ([name, { message }]) => html`<${Trouble} key=${name}>${name} can not be used: ${message || "it does not say why"}<//>`,
+    )}
     <${Filter} view=${view} change=${change} shown=${found.length} total=${models.length} />
     ${models.length
       ? html`<${Table} models=${shown} view=${view} change=${change} />`
-      : html`<p>
+      : !silent.length &&
+        html`<p>
           No models found. Put a <code>.gguf</code> file into a models folder;
           <code>orac doctor</code> shows where ORAC looks.
         </p>`}
     ${found.length > shown.length && html`<${More} grow=${() => setMost(most + STEP)} left=${found.length - most} />`}`;
+}
+
+/** The backends whose models are not listed, or can not be loaded. */
+function unusable(instances) {
+  return Object.entries(instances ?? {}).filter(([, each]) => !each.usable);
 }
 
 function Filter({ view, change, shown, total }) {

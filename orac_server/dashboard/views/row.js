@@ -79,16 +79,17 @@ function Figures({ model, progress, rates, baseline, plan }) {
     <td data-label="Role">${roles.join(", ") || html`<span class="hint">none</span>`}${model.required && html` <span class="tag">required</span>`}</td>
     <td data-label="Size" class="number">${or(model.size_bytes, bytes)}<span class="hint">${quantization}</span></td>
     <td data-label="Context" class="number">${or(model.context_length, whole)}</td>
-    <td data-label="Memory" class="number"><${Memory} memory=${memory} plan=${plan} state=${model.state} /></td>
+    <td data-label="Memory" class="number"><${Memory} memory=${memory} plan=${plan} of=${model} /></td>
     <td data-label="On GPU" class="number">${or(memory.on_gpu_ratio, percent, "–")}</td>
     <td data-label="Speed" class="number"><${Speed} rates=${rates} baseline=${baseline} /></td>
     <td data-label="Expires" class="number">${expiry(model)}</td>`;
 }
 
-function Memory({ memory, plan, state }) {
+function Memory({ memory, plan, of }) {
   if (told(memory.measured_bytes)) return html`${bytes(memory.measured_bytes)}<span class="hint">taken</span>`;
+  if (of.remote) return html`–<span class="hint">elsewhere</span>`;
   const needed = plan?.needed?.total_bytes ?? memory.estimated_bytes;
-  return html`${or(needed, bytes)}<span class="hint">needed</span>${state === "stopped" && html`<${Fits} plan=${plan} />`}`;
+  return html`${or(needed, bytes)}<span class="hint">needed</span>${of.state === "stopped" && html`<${Fits} plan=${plan} />`}`;
 }
 
 export function Fits({ plan }) {

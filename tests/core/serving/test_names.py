@@ -117,6 +117,20 @@ def test_what_is_found_is_always_one_of_what_there_is(name, roles, aliases, avai
     assert target is None or target.model in available[target.instance]
 
 
+def test_a_name_tells_which_instance_is_meant_where_it_begins_with_one():
+    names = Names(aliases={"short": "local/x", "odd": "x"})
+    meant = {
+        name: names.instance(Attempt(name), ("local", "other"))
+        for name in ("local/x", "other/x/y", "short", "odd", "x", "strange/x", "local")
+    }
+    assert meant == {
+        "local/x": "local",
+        "other/x/y": "other",
+        "short": "local",
+        **dict.fromkeys(("odd", "x", "strange/x", "local")),
+    }
+
+
 @given(instances)
 def test_instance_and_model_always_mean_that_model(available):
     for instance, models in available.items():
@@ -127,6 +141,7 @@ def test_instance_and_model_always_mean_that_model(available):
 def test_what_is_missing_is_told_with_what_helps():
     names = Names({"talk": ("local/x", "local/y")}, skipped={"see": "no backend offers it"})
     own, spare = names.attempts("talk")
+    assert str(names.missing(spare, "it is empty")) == "model 'local/y' not found; it is empty"
     told = {each.name: str(names.missing(each)) for each in (own, spare, *names.attempts("see"))}
     assert told == {
         "local/x": "model 'local/x' not found; the role 'talk' stands for it; "

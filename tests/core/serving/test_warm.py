@@ -23,6 +23,7 @@ from orac_core import (
     StateConflict,
 )
 from orac_core.manifest import parse
+from orac_core.serving.breaker import Rule
 from orac_core.serving.names import Attempt, Names
 from orac_core.serving.warm import Bid, Warm, order
 from tests.scripted import ScriptedBackend, plugins
@@ -174,6 +175,43 @@ async def test_the_next_one_answers_when_the_first_fails_before_a_piece(manager,
         await manager.load(LoadRequest(f"{name}/small"))
     boxes[0].failures["first"] = error
     assert await by(manager) == "b"
+
+
+async def test_a_fallback_is_told_when_the_chosen_one_fails_and_not_when_one_is_chosen(
+    manager, boxes
+):
+    heard = []
+    with manager.events.listening(heard.append):
+        await manager.load(LoadRequest("b/small"))
+        assert await by(manager) == "b"
+        await manager.load(LoadRequest("c/small"))
+        gate = boxes[1].hold("first")
+        asking = asyncio.create_task(by(manager))
+        await until(lambda: boxes[1].generating)
+        assert await by(manager) == "c"
+        gate.set()
+        await asking
+        assert told(heard) == []
+        boxes[1].failures["first"] = BackendError("out of order")
+        assert await by(manager) == "c"
+    assert told(heard) == [("talk", "b/small", "c/small", "BackendError")]
+
+
+async def test_one_that_is_spared_is_passed_over_without_a_fallback(opened, boxes):
+    manager = await opened(limits=evolve(QUICK, sparing=Rule(1, 60, 60)))
+    for name in ("a", "b"):
+        await manager.load(LoadRequest(f"{name}/small"))
+    boxes[0].down = True
+    boxes[0].failures["first"] = GONE
+    heard = []
+    with manager.events.listening(heard.append):
+        assert [await by(manager) for _ in range(3)] == ["b"] * 3
+    assert told(heard) == [("talk", "a/small", "b/small", "BackendUnavailable")]
+
+
+def told(heard) -> list[tuple[str, ...]]:
+    """Return who stepped in for whom, and why."""
+    return [tuple(each.data.values()) for each in heard if each.kind == "fallback"]
 
 
 async def test_what_is_wrong_with_a_request_is_not_tried_everywhere(manager, boxes):

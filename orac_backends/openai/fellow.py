@@ -108,7 +108,7 @@ def refusal(error: object, text: str, model: str = "") -> OracError | None:
     """
     match _table(error).get("code"):
         case "insufficient_memory":
-            return InsufficientMemory(text, **_space(_table(error)))
+            return _no_room(_table(error), text)
         case "model_file_invalid" | "host_not_allowed":
             return BackendError(text)
         case "model_not_found" if model:
@@ -139,8 +139,9 @@ def count(value: object) -> int | None:
     return value if whole and 0 <= value <= _MOST_BYTES else None  # type: ignore[operator,return-value]
 
 
-def _space(error: Mapping[str, Any]) -> dict[str, int | None]:
-    return {name: count(error.get(name)) for name in ("needed_bytes", "available_bytes")}
+def _no_room(error: Mapping[str, Any], text: str) -> InsufficientMemory:
+    needed, available = (count(error.get(name)) for name in ("needed_bytes", "available_bytes"))
+    return InsufficientMemory(text, needed_bytes=needed, available_bytes=available)
 
 
 def _loaded(told: Mapping[str, Any]) -> LoadedInfo:

@@ -143,9 +143,10 @@ CODES = st.sampled_from(["insufficient_memory", "state_conflict", "queue_full", 
 
 def test_the_numbers_of_an_error_come_along():
     full = {"code": "insufficient_memory", "message": "why", "needed_bytes": 9 << 30}
-    found = ServerRefusals("a box").of_frame(full | {"available_bytes": 5 << 30})
-    assert (found.needed_bytes, found.available_bytes) == (9 << 30, 5 << 30)
-    assert ServerRefusals("a box").of_frame(full).available_bytes is None
+    for more, available_bytes in (({"available_bytes": 5 << 30}, 5 << 30), ({}, None)):
+        found = ServerRefusals("a box").of_frame(full | more)
+        assert isinstance(found, InsufficientMemory)
+        assert (found.needed_bytes, found.available_bytes) == (9 << 30, available_bytes)
     for code in ("state_conflict", "queue_full", "shutting_down"):
         told = {"code": code, "message": "why", "retry_after_s": 7}
         assert ServerRefusals("a box").of_frame(told).retry_after_s == 7.0

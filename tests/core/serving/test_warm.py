@@ -22,6 +22,7 @@ from orac_core import (
     ModelState,
     StateConflict,
 )
+from orac_core.events import Event
 from orac_core.manifest import parse
 from orac_core.serving.breaker import Rule
 from orac_core.serving.names import Attempt, Names
@@ -180,7 +181,7 @@ async def test_the_next_one_answers_when_the_first_fails_before_a_piece(manager,
 async def test_a_fallback_is_told_when_the_chosen_one_fails_and_not_when_one_is_chosen(
     manager, boxes
 ):
-    heard = []
+    heard: list[Event] = []
     with manager.events.listening(heard.append):
         await manager.load(LoadRequest("b/small"))
         assert await by(manager) == "b"
@@ -203,7 +204,7 @@ async def test_one_that_is_spared_is_passed_over_without_a_fallback(opened, boxe
         await manager.load(LoadRequest(f"{name}/small"))
     boxes[0].down = True
     boxes[0].failures["first"] = GONE
-    heard = []
+    heard: list[Event] = []
     with manager.events.listening(heard.append):
         assert [await by(manager) for _ in range(3)] == ["b"] * 3
     assert told(heard) == [("talk", "a/small", "b/small", "BackendUnavailable")]

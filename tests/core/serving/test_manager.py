@@ -466,6 +466,20 @@ async def test_a_name_that_a_silent_backend_may_have_is_unavailable_and_not_unkn
         await manager.find("small")
 
 
+async def test_a_model_of_a_named_backend_is_missing_there_whichever_other_is_down(opened):
+    backends = {"here": {"kind": "scripted"}, "there": {"kind": "scripted"}, "odd": {"kind": "no"}}
+    manager = await opened(ScriptedBackend(down=True), ScriptedBackend(), backends=backends)
+    told = {}
+    for name in ("there/none", "odd/small"):
+        with pytest.raises(ModelNotFound) as found:
+            await manager.find(name)
+        told[name] = str(found.value).partition("; ")[2]
+    assert told == {
+        "there/none": "there has no such model; `orac list` shows those there are",
+        "odd/small": "its backend odd could not be opened; `orac doctor` says why",
+    }
+
+
 async def test_a_backend_that_hangs_is_waited_for_only_so_long(opened):
     hanging, up = ScriptedBackend(), ScriptedBackend()
     hanging.hold("models")

@@ -200,15 +200,20 @@ class ChildProcess(asyncio.SubprocessProtocol):
                     await self._drained.wait()
         return self.ended
 
-    async def stop(self, grace_s: float = 0.0) -> None:
+    async def stop(self, grace_s: float = 0.0, *, group: bool = True) -> None:
         """End it and return when it is gone; at once, unless it is given time to end by itself.
+
+        Args:
+            grace_s: That time.
+            group: Whether what it has started is asked to end as well; not where it needs that to
+                end in order.
 
         Raises:
             BackendError: when the kernel does not let it go, as with a driver that hangs.
         """
         try:
             if grace_s and not self.ended:
-                self._signal_group(signal.SIGTERM)
+                self._ask_to_end(group=group)
                 await self.ended_within(grace_s)
             self.kill()
             gone = await self.ended_within(_REAP_S)
@@ -260,6 +265,13 @@ class ChildProcess(asyncio.SubprocessProtocol):
     def last_lines(self, count: int = 8) -> str:
         """Return the last lines it wrote, joined by `` | ``."""
         return " | ".join(self.tail.lines[-count:])
+
+    def _ask_to_end(self, *, group: bool) -> None:
+        if group:
+            self._signal_group(signal.SIGTERM)
+        else:
+            with suppress(ProcessLookupError):
+                self._running_transport().send_signal(signal.SIGTERM)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):

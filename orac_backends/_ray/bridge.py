@@ -48,7 +48,8 @@ class Bridge:
     _changes: int = field(default=0, init=False)
     _as_of: int = field(default=0, init=False)
     _handles: dict[str, Any] = field(factory=dict, init=False)
-    _deploying: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _turns: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+    _changing: set["asyncio.Task[None]"] = field(factory=set, init=False)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the one question of a connection."""
@@ -129,17 +130,32 @@ class Bridge:
         return END + packed(found)
 
     async def _deploy(self, question: Question) -> bytes:
-        async with self._deploying:  # Ray can not pickle two deployments at once
-            await self._call(partial(cluster.deploy, unpacked(question.body, Spec)))
-        self._changed()
+        await self._change(partial(cluster.deploy, unpacked(question.body, Spec)))
         return END
 
     async def _delete(self, question: Question) -> bytes:
         self._handles.pop(question.app, None)
-        await self._call(partial(cluster.delete, question.app))
+        await self._change(partial(cluster.delete, question.app))
         await self._gone(question.app)
         self._changed()
         return END
+
+    async def _change(self, call: Callable[[], None]) -> None:
+        """Change the cluster. Whoever leaves meanwhile does not end that: the next change waits."""
+        changing = asyncio.create_task(self._in_turn(call))
+        self._changing.add(changing)
+        changing.add_done_callback(self._over)
+        await asyncio.shield(changing)
+
+    async def _in_turn(self, call: Callable[[], None]) -> None:
+        async with self._turns:  # Ray can not pickle two deployments at once
+            await self._call(call)
+        self._changed()
+
+    def _over(self, changing: "asyncio.Task[None]") -> None:
+        self._changing.discard(changing)
+        if not changing.cancelled():
+            changing.exception()  # who asked is told; nobody may
 
     async def _gone(self, app: str) -> None:
         """Return when an application that is deleted is gone, or somebody has deployed it again."""

@@ -48,6 +48,11 @@ class App:
         """Replicas that answer."""
         return self.replicas.get("RUNNING", 0)
 
+    @property
+    def going(self) -> bool:
+        """Whether it is being deleted."""
+        return self.status == "DELETING"
+
 
 @frozen
 class Cluster:
@@ -64,12 +69,17 @@ class Cluster:
     apps: Mapping[str, App] = field(factory=dict)
 
 
+def homes(wanted: Mapping[str, float], labels: Mapping[str, str], nodes: Iterable[Node]) -> int:
+    """Return how many nodes could hold a replica that takes so much, were they empty."""
+    return sum(node.holds(wanted, labels) for node in nodes)
+
+
 def homeless(
     wanted: Mapping[str, float], labels: Mapping[str, str], nodes: Iterable[Node]
 ) -> str | None:
     """Return why no node could ever hold a replica that takes so much; None where one could."""
     nodes = tuple(nodes)
-    if any(node.holds(wanted, labels) for node in nodes):
+    if homes(wanted, labels, nodes):
         return None
     there = "; ".join(f"{each.address} has {_listed(each.resources)}" for each in nodes)
     asked = _listed(wanted) + "".join(f", label {name}={it}" for name, it in labels.items())

@@ -32,9 +32,9 @@ from .._ray.told import Cluster
 from .._ray.wire import Question, packed, unpacked
 from .._request import check, check_embed, check_load
 from .bridge import Bridge, Joining
-from .deployments import Deployments
+from .deployments import Deployments, Unloaded
 from .listing import few, listed
-from .replicas import Replicas, Told
+from .replicas import Replicas
 from .settings import RayModel, RaySettings
 from .specs import app_name, specified
 
@@ -99,10 +99,11 @@ class RayBackend:
             raise ModelNotFound(request.model)
         async with self._turns[request.model]:
             yield LoadProgress("validate", message="asking the cluster")
+            since = self.deployments.deletions(self._app(request.model))
             cluster = await self.bridge.look(self.settings.connect_timeout_s)
             spec = await self._spec(request, model)
             self._seen.add(request.model)
-            async with aclosing(self.deployments.bring(spec, cluster)) as stages:
+            async with aclosing(self.deployments.bring(spec, cluster, since)) as stages:
                 async for stage in stages:
                     yield stage
 
@@ -169,24 +170,31 @@ class RayBackend:
         now = cluster.apps.get(app)
         told = await self.replicas.told(app) if now and now.running else None
         if told and name not in self._seen:
-            self._begin_change(name, told)
+            self._begin_change(name)
         return listed(name, model, now, told.info if told else None)
 
-    def _begin_change(self, name: str, told: Told) -> None:
+    def _begin_change(self, name: str) -> None:
         """Change what an ORAC before this one has left as the manifest now says, if it says so."""
         self._seen.add(name)
-        task = asyncio.create_task(self._changed(name, told), name=f"change {name}")
+        task = asyncio.create_task(self._changed(name), name=f"change {name}")
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
 
-    async def _changed(self, name: str, told: Told) -> None:
+    async def _changed(self, name: str) -> None:
+        app = self._app(name)
         try:
             async with self._turns[name]:
-                cluster = await self.bridge.look()
+                since = self.deployments.deletions(app)
+                cluster, told = await self.bridge.look(), await self.replicas.told(app)
+                now = cluster.apps.get(app)
+                if told is None or now is None or now.going:
+                    return
                 spec = await self._spec(
                     evolve(told.request, model=name), self.settings.models[name]
                 )
-                await _exhaust(self.deployments.bring(spec, cluster, anyway=True))
+                await _exhaust(self.deployments.bring(spec, cluster, since, anyway=True))
+        except Unloaded:
+            return
         except OracError as error:
             logger.warning("%s runs on as it was deployed before: %s", name, error)
 

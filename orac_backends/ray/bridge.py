@@ -108,10 +108,13 @@ class Bridge:
         await self._cleared()
 
     async def _cleared(self) -> None:
-        """End the process that there is, or was, and let go of its pipes."""
+        """End the process that there is, or was, and let go of its pipes.
+
+        Not its group: a driver can not leave a cluster of its own that is gone before it.
+        """
         if self._process is not None:
             with suppress(BackendError):
-                await self._process.stop(_GRACE_S)
+                await self._process.stop(_GRACE_S, group=False)
 
     @asynccontextmanager
     async def _asked(

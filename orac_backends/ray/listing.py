@@ -68,7 +68,7 @@ def progress(app: App, wanted: int) -> str:
 def _state(app: App | None) -> tuple[ModelState, str | None]:
     if app is None:
         return ModelState.STOPPED, None
-    if app.running and app.status != "DELETING":
+    if app.running and not app.going:
         return ModelState.READY, None
     state = _STATES.get(app.status, ModelState.STARTING)
     if state is not ModelState.FAILED:

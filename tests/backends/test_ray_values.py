@@ -10,16 +10,17 @@ from hypothesis import strategies as st
 
 from orac_backends._ray.batches import MOST, batches
 from orac_backends._ray.spec import Inside, Spec
-from orac_backends._ray.told import App, Node, homeless
+from orac_backends._ray.told import App, Node, homeless, homes
 from orac_backends._ray.wire import ERROR, Failure, failed, packed, unpacked
 from orac_backends.ray import RayModel, RaySettings
-from orac_backends.ray.failures import failure
+from orac_backends.ray.failures import failure, hopeless
 from orac_backends.ray.listing import listed, progress
 from orac_backends.ray.specs import app_name, seats, specified
 from orac_core import (
     BackendError,
     BackendUnavailable,
     Chunk,
+    ConfigurationError,
     EmbedRequest,
     InsufficientMemory,
     LoadRequest,
@@ -207,7 +208,7 @@ AMOUNTS = st.dictionaries(st.sampled_from(["CPU", "GPU", "orin"]), st.floats(0.1
 def test_a_replica_has_a_home_where_one_node_has_all_that_it_takes(wanted, there):
     nodes = [Node("box", each) for each in there]
     fits = any(all(each.get(k, 0) >= v for k, v in wanted.items()) for each in there)
-    assert (homeless(wanted, {}, nodes) is None) == fits
+    assert (homeless(wanted, {}, nodes) is None) == fits == (homes(wanted, {}, nodes) > 0)
 
 
 def test_without_a_home_every_node_is_told_with_what_it_has():
@@ -254,3 +255,26 @@ def test_the_error_of_a_replica_is_found_in_what_ray_says():
     assert type(error) is ModelNotFound
     assert str(error) == "model 'm' not found; the node has none"
     assert "no module" in str(failure("ImportError: no module"))
+
+
+LASTING = [
+    ModelNotFound("m", "the node has none"),
+    ModelFileInvalid(Path("/models/m.gguf"), "is cut"),
+    ConfigurationError("models.m", ["no such kind"]),
+    PluginError("odd"),
+]
+PASSING = [
+    BackendUnavailable("not yet"),
+    BackendError("it crashed"),
+    InsufficientMemory("no room", needed_bytes=3, available_bytes=2),
+]
+
+
+@given(st.sampled_from([*LASTING, *PASSING, None]), st.integers(0, 3), *2 * [st.text(max_size=200)])
+def test_only_what_lasts_on_the_only_node_ends_a_load_before_the_last_attempt(
+    error, homes, before, after
+):
+    mark = f"<orac>{packed(Failure.of(error)).hex()}</orac>" if error else ""
+    found = hopeless(f"{before}{mark}{after}", homes)
+    assert (found is not None) == (homes == 1 and error in LASTING)
+    assert found is None or (type(found), str(found)) == (type(error), str(error))

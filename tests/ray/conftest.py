@@ -20,6 +20,8 @@ def surroundings():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(OBJECTS), prepend=os.pathsep)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # A dozen processes would compile all of Ray, each for itself.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
 
 

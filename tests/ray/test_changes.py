@@ -15,8 +15,12 @@ from tests.tiny_models import write
 MODEL = "tiny-qwen3-0.6b"
 
 
+PREFIX = "changes"
+
+
 @pytest.fixture
-async def opened(tmp_path):
+async def opened(nodes, tmp_path):
+    """Return what opens an ORAC on the shared cluster; its model is taken off at the end."""
     write(tmp_path, MODEL)
     async with AsyncExitStack() as stack:
 
@@ -28,12 +32,15 @@ async def opened(tmp_path):
                 "settings": {"threads": 1, "context_length": 256},
             }
             files = {MODEL: {"adapters": list(adapters)}} if adapters else {}
+            cluster = {"kind": "ray", "address": nodes.address, "prefix": PREFIX}
             data = {
                 "models": {"adapters": str(tmp_path), "files": files, "canaries": False},
-                "backends": {"cluster": {"kind": "ray", "models": {MODEL: model | more}}},
+                "backends": {"cluster": cluster | {"models": {MODEL: model | more}}},
             }
             opening = orac_core.open(parse(data, "test"), environ={}, sensors=NoSensors())
-            return await stack.enter_async_context(opening)
+            manager = await stack.enter_async_context(opening)
+            stack.push_async_callback(manager.unload, MODEL)
+            return manager
 
         yield open_with
 
@@ -46,7 +53,7 @@ async def said(manager, tokens=8):
 
 async def replicas(manager):
     told = await manager.backends.open["cluster"].health()
-    return told.details["replicas"].get(f"orac-{MODEL}", {})
+    return told.details["replicas"].get(f"{PREFIX}-{MODEL}", {})
 
 
 def replaced(path, **facts):

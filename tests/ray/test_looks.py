@@ -49,6 +49,33 @@ async def test_a_look_that_began_before_a_deployment_does_not_tell_of_it_afterwa
         assert "it" in unpacked(answer[1:], Cluster).apps
 
 
+async def test_a_deployment_whose_asker_has_left_is_over_before_the_model_is_deleted(
+    module, monkeypatch
+):
+    deploying, go_on, apps = threading.Event(), threading.Event(), dict[str, App]()
+
+    def deploy(spec):
+        deploying.set()
+        assert go_on.wait(10.0)
+        apps[spec.app] = App("DEPLOYING")
+
+    monkeypatch.setattr(module.cluster, "deploy", deploy)
+    monkeypatch.setattr(module.cluster, "delete", lambda app: apps.pop(app, None))
+    monkeypatch.setattr(module.cluster, "status", lambda app: app in apps or None)
+    bridge = module.Bridge(1.0)
+    spec = packed(Spec("it", Inside("python", LoadRequest("it"))))
+    asked = asyncio.create_task(bridge._deploy(Question("deploy", "it", spec)))
+    assert await asyncio.to_thread(deploying.wait, 10.0)
+    asked.cancel()
+    await asyncio.wait([asked])
+    deleting = asyncio.create_task(bridge._delete(Question("delete", "it")))
+    await asyncio.sleep(0)
+    go_on.set()
+    async with asyncio.timeout(10.0):
+        await deleting
+    assert apps == {}
+
+
 async def test_an_answer_too_long_to_read_is_told_as_an_error(module, tmp_path, monkeypatch):
     apps = {f"it{n}": App("RUNNING") for n in range(100)}
     monkeypatch.setattr(module.cluster, "look", lambda: Cluster(apps=apps))

@@ -20,14 +20,17 @@ async def test_a_model_goes_to_the_one_node_that_has_what_it_needs(backend, node
     await backend.unload("arm")
 
 
+ONE_HOME = {"resources": {"arm": 0.01}}
+
+
 def _no_place(folder):
     return {
         "submarine": python("model") | {"resources": {"submarine": 1.0}},
         "giant": python("model") | {"num_gpus": 4.0, "labels": {"room": "lab"}},
         "broken": python("broken"),
         "missing": llamacpp("no-such-model", DEMO),
-        "spoilt": llamacpp("spoilt", folder),
-        "other": llamacpp(ROBOT, DEMO, checksum=f"sha256:{'0' * 64}"),
+        "spoilt": llamacpp("spoilt", folder, **ONE_HOME),
+        "other": llamacpp(ROBOT, DEMO, checksum=f"sha256:{'0' * 64}", **ONE_HOME),
     }
 
 

@@ -1,4 +1,4 @@
-"""A cluster of this machine alone behind `orac serve`, asked over HTTP."""
+"""A cluster of this machine alone behind `orac serve`: the page's commands, and HTTP."""
 
 from urllib.parse import urlsplit
 
@@ -6,35 +6,44 @@ import psutil
 import pytest
 
 from tests.backends.driving import runs
+from tests.docs.test_docs import DEMO, check_commands, environment
+from tests.docs.test_how_to_ray import BLOCKS, PAGE
 from tests.processes import orac, serving
-from tests.ray.clusters import DEMO, ROBOT, eventually, replicas
+from tests.ray.clusters import ROBOT, eventually, replicas
 from tests.server.test_demo_process import Client, events
 
-MANIFEST = """
-[models]
-canaries = false
-[backends.far]
-kind = "ray"
-prefix = "service"
-[backends.far.models.robot]
+SHOWN = BLOCKS[0].text
+MORE = """
+[backends.cluster.models.robot]
 kind = "llamacpp"
 model = "{model}"
 paths = ["{paths}"]
 num_cpus = 0.1
 settings = {{ threads = 1 }}
 [profiles.default.models]
-general = {{ name = "robot", provider = "far" }}
+general = {{ name = "robot", provider = "cluster" }}
 """
 ASKED = {"prompt": "Move forward 1.5 meters"}
 WHOLE = '{"action":"move","direction":"forward","meters":1.5}'
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("service")
-    manifest = folder / "orac.toml"
-    manifest.write_text(MANIFEST.format(paths=DEMO, model=ROBOT))
-    kept = {"HOME": str(folder), "ORAC_STATE_DIR": str(folder / "state")}
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def kept(home):
+    return {"HOME": str(home), "ORAC_STATE_DIR": str(home / "state")}
+
+
+@pytest.fixture(scope="module")
+def server(home, kept):
+    """ORAC with the manifest that the page shows, and another model."""
+    assert "/models/gguf" in SHOWN
+    ours = SHOWN.replace("/models/gguf", str(DEMO)).replace("\n\n", '\nprefix = "service"\n\n', 1)
+    manifest = home / "orac.toml"
+    manifest.write_text(ours + MORE.format(paths=DEMO, model=ROBOT))
     with serving("--manifest", manifest, environ=kept) as running:
         yield running
 
@@ -44,21 +53,25 @@ def client(server):
     return Client(urlsplit(server.url).netloc)
 
 
+def test_the_commands_print_what_the_page_shows(server, kept, home):
+    check_commands(PAGE, environment(server.url, **kept), home)
+
+
 async def test_the_house_lists_loads_asks_and_unloads_a_model_on_a_cluster(client, server):
     await eventually(lambda: _there(client))
     listed = client.json("GET", "/v1/models")[1]["data"]
     (model,) = [it for it in listed if it["id"] == "robot"]
-    assert (model["instance"], model["kind"], model["state"]) == ("far", "ray", "stopped")
+    assert (model["instance"], model["kind"], model["state"]) == ("cluster", "ray", "stopped")
     status, loaded = client.json("POST", "/v1/models/robot/load", {})
     assert (status, loaded["state"]) == (200, "ready")
     status, answer = client.json("POST", "/v1/prompt", ASKED | {"model": "robot"})
     assert (status, answer["response"]) == (200, WHOLE)
-    assert (answer["instance"], answer["finish_reason"]) == ("far", "stop")
+    assert (answer["instance"], answer["finish_reason"]) == ("cluster", "stop")
     _, _, text = client.ask("POST", "/v1/prompt", ASKED | {"model": "general", "stream": True})
     *pieces, (last, done) = events(text)
     assert (last, done["role"]) == ("done", "general")
     assert "".join(data["text"] for _, data in pieces) == WHOLE
-    shown = client.json("GET", "/v1/health")[1]["instances"]["far"]
+    shown = client.json("GET", "/v1/health")[1]["instances"]["cluster"]
     assert shown["version"].startswith("ray ")
     assert shown["details"]["replicas"] == {"service-robot": {"RUNNING": 1}}
     assert "robot" in orac("list", "--url", server.url).stdout
@@ -72,7 +85,8 @@ async def _there(client):
 
 
 async def test_a_service_that_is_killed_leaves_no_cluster_behind(server):
-    started = psutil.Process(server.process.pid).children(recursive=True)
-    assert "raylet" in [each.name() for each in started]
+    serve = psutil.Process(server.process.pid)
+    await eventually(lambda: "raylet" in [each.name() for each in serve.children(recursive=True)])
+    started = serve.children(recursive=True)
     server.process.kill()
     await eventually(lambda: not any(runs(each.pid) for each in started))

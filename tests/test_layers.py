@@ -21,6 +21,7 @@ ONLY_IN = {
     "jtop": {"orac_core/devices/jetson.py"},
     "pynvml": {"orac_core/devices/nvidia.py"},
     "ray": {
+        "orac_backends/_ray/admission.py",
         "orac_backends/_ray/asking.py",
         "orac_backends/_ray/bridge.py",
         "orac_backends/_ray/cluster.py",

@@ -10,6 +10,7 @@ from ray import serve
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from . import told
+from .admission import require_admitted
 from .inner import disagreement
 from .replica import Replica
 from .spec import Seats, Spec
@@ -29,6 +30,8 @@ def connect(address: str | None, namespace: str) -> None:
     """
     if address and ":" in address:
         _require_listening(address)
+    if address:
+        require_admitted(address)
     local: dict[str, Any] = {} if address else {"include_dashboard": False}
     ray.init(
         address=address or "local",

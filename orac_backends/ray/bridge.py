@@ -47,7 +47,7 @@ class Bridge:
     _starts: int = field(default=0, init=False)
     _again_at: float = field(default=float("-inf"), init=False)
     _obituary: str = field(default="", init=False)
-    _joined: bool = field(default=False, init=False)
+    _joined_at: float | None = field(default=None, init=False)
 
     async def look(self, within_s: float = _WAIT_S) -> Cluster:
         """Return how the cluster is; raises as `ask` does."""
@@ -146,7 +146,7 @@ class Bridge:
                 return await asyncio.shield(self._starting)
         except TimeoutError:
             where = f"the cluster at {self.settings.address}" if self.settings.address else "Ray"
-            kind = BackendUnavailable if self._joined else Joining
+            kind = Joining if self._joined_at is None else BackendUnavailable
             raise kind(f"{where} is still being connected to; ask again") from None
 
     async def _started(self) -> Path:
@@ -179,7 +179,7 @@ class Bridge:
                 raise BackendUnavailable(self._last_words())
         if self._process.ended:  # in that moment: nobody else would notice
             raise BackendUnavailable(self._last_words())
-        self._joined = True
+        self._joined_at = asyncio.get_running_loop().time()
         return socket
 
     def _wishes(self, socket: Path) -> bytes:
@@ -206,10 +206,13 @@ class Bridge:
         await self._cleared()
 
     def _ended(self) -> None:
-        """Take note that it ended by itself: it is started again when it is asked."""
+        """Take note that it ended by itself: it is started again when it is asked.
+
+        At once, unless it has only just joined: the next one would do no better.
+        """
         if self._starting is not None and self._starting.done():
             self._obituary = self._last_words()
-            self._again_at = asyncio.get_running_loop().time() + _AGAIN_S
+            self._again_at = (self._joined_at or 0.0) + _AGAIN_S
             self._starting = None
 
     def _last_words(self) -> str:
@@ -219,9 +222,11 @@ class Bridge:
 
     def _gone(self) -> BackendUnavailable:
         where = self.settings.address or "a cluster of this machine alone"
+        left_s = self._again_at - asyncio.get_running_loop().time()
+        soon = f" in {left_s:.0f} s" if left_s >= 1 else ""
         return BackendUnavailable(
             f"the bridge to Ray ({where}) is not there: {self._obituary or 'it has just ended'}; "
-            f"it is started again in {_AGAIN_S:g} s, with the next request",
+            f"it is started again{soon}, with the next request",
         )
 
 

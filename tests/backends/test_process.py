@@ -68,6 +68,18 @@ async def test_one_that_will_not_end_is_killed():
     assert child.how_it_ended() == "signal SIGKILL"
 
 
+async def test_one_that_needs_what_it_started_to_end_in_order_is_asked_alone():
+    child = await started(
+        "import signal, subprocess, sys, time\n"
+        "other = subprocess.Popen([sys.executable, '-c', 'input(\"other\")'], stdin=-1)\n"
+        "def end(*_):\n    other.communicate(b'x')\n    sys.exit(other.returncode)\n"
+        "signal.signal(signal.SIGTERM, end)\nprint('ready', flush=True)\ntime.sleep(60)"
+    )
+    await until(lambda: "ready" in child.tail.lines)
+    await child.stop(grace_s=10, group=False)
+    assert child.returncode == 0
+
+
 async def test_what_it_started_ends_with_it():
     child = await started(
         "import subprocess, sys\n"

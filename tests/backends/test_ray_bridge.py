@@ -73,3 +73,26 @@ async def test_a_bridge_that_ends_in_the_moment_it_listens_has_not_been_started(
     with pytest.raises(BackendUnavailable, match="it is full; it is started again"):
         await bridge._there(10.0)
     await bridge.close()
+
+
+async def test_a_bridge_that_has_lived_a_while_is_started_again_at_once(tmp_path, monkeypatch):
+    class Living(Bridge):
+        async def _listens(self, socket: Path) -> bool:
+            return True
+
+    async def killed():
+        process = bridge._process
+        process.kill()
+        await until(lambda: process.ended)
+
+    monkeypatch.setattr(module, "find_spec", lambda _: True)
+    monkeypatch.setattr(module, "kept", lambda *_: ("cat",))
+    bridge = Living(RaySettings(), tmp_path)
+    first = await bridge._there(10.0)
+    bridge._joined_at -= module._AGAIN_S
+    await killed()
+    assert await bridge._there(10.0) != first
+    await killed()
+    with pytest.raises(BackendUnavailable, match="it is started again in [45] s, with the next"):
+        await bridge._there(10.0)
+    await bridge.close()

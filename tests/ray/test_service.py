@@ -5,11 +5,12 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from orac_core import Plugins
 from tests.backends.driving import runs
 from tests.docs.test_docs import DEMO, check_commands, environment
 from tests.docs.test_how_to_ray import BLOCKS, PAGE
 from tests.processes import orac, serving
-from tests.ray.clusters import ROBOT, eventually, replicas
+from tests.ray.clusters import ROBOT, eventually, opening, replicas
 from tests.server.test_demo_process import Client, events
 
 SHOWN = BLOCKS[0].text
@@ -24,6 +25,7 @@ settings = {{ threads = 1 }}
 general = {{ name = "robot", provider = "cluster" }}
 """
 ASKED = {"prompt": "Move forward 1.5 meters"}
+HEAD = "--gcs-address="
 WHOLE = '{"action":"move","direction":"forward","meters":1.5}'
 
 
@@ -84,9 +86,28 @@ async def _there(client):
     return "robot" in [it["id"] for it in client.json("GET", "/v1/models")[1]["data"]]
 
 
+async def test_nobody_joins_that_cluster_without_its_token(server):
+    serve = psutil.Process(server.process.pid)
+    await eventually(lambda: _raylets(serve))
+    words = _raylets(serve)[0].cmdline()
+    (address,) = [it.removeprefix(HEAD) for it in words if it.startswith(HEAD)]
+    kind, settings = Plugins.discover().settled("ray", {"address": address})
+    async with opening(kind, settings) as backend:
+        await eventually(lambda: _wants_a_token(backend, address))
+
+
+async def _wants_a_token(backend, address):
+    told = (await backend.health()).message or ""
+    return f"({address}) is not there" in told and "RAY_AUTH_TOKEN" in told
+
+
 async def test_a_service_that_is_killed_leaves_no_cluster_behind(server):
     serve = psutil.Process(server.process.pid)
-    await eventually(lambda: "raylet" in [each.name() for each in serve.children(recursive=True)])
+    await eventually(lambda: _raylets(serve))
     started = serve.children(recursive=True)
     server.process.kill()
     await eventually(lambda: not any(runs(each.pid) for each in started))
+
+
+def _raylets(serve):
+    return [each for each in serve.children(recursive=True) if each.name() == "raylet"]

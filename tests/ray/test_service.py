@@ -20,6 +20,7 @@ kind = "llamacpp"
 model = "{model}"
 paths = ["{paths}"]
 num_cpus = 0.1
+parallel = 12
 settings = {{ threads = 1 }}
 [profiles.default.models]
 general = {{ name = "robot", provider = "cluster" }}
@@ -61,11 +62,12 @@ def test_the_commands_print_what_the_page_shows(server, kept, home):
 
 async def test_the_house_lists_loads_asks_and_unloads_a_model_on_a_cluster(client, server):
     await eventually(lambda: _there(client))
-    listed = client.json("GET", "/v1/models")[1]["data"]
-    (model,) = [it for it in listed if it["id"] == "robot"]
+    model = _robot(client)
     assert (model["instance"], model["kind"], model["state"]) == ("cluster", "ray", "stopped")
     status, loaded = client.json("POST", "/v1/models/robot/load", {})
     assert (status, loaded["state"]) == (200, "ready")
+    model = _robot(client)
+    assert (model["parallel"], model["requests"]["at_once"]) == (12, 12)
     status, answer = client.json("POST", "/v1/prompt", ASKED | {"model": "robot"})
     assert (status, answer["response"]) == (200, WHOLE)
     assert (answer["instance"], answer["finish_reason"]) == ("cluster", "stop")
@@ -83,7 +85,12 @@ async def test_the_house_lists_loads_asks_and_unloads_a_model_on_a_cluster(clien
 
 
 async def _there(client):
-    return "robot" in [it["id"] for it in client.json("GET", "/v1/models")[1]["data"]]
+    return _robot(client) is not None
+
+
+def _robot(client):
+    listed = client.json("GET", "/v1/models")[1]["data"]
+    return next((it for it in listed if it["id"] == "robot"), None)
 
 
 async def test_nobody_joins_that_cluster_without_its_token(server):

@@ -1,6 +1,7 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -17,6 +18,10 @@ for name in ("ORAC_TOKEN", "ORAC_ADMIN_TOKEN", "ORAC_USER_TOKEN"):
 # What ORAC keeps over a restart does not go to the home of whoever runs the tests.
 os.environ["ORAC_STATE_DIR"] = tempfile.mkdtemp(prefix="orac-state-")
 atexit.register(shutil.rmtree, os.environ["ORAC_STATE_DIR"], ignore_errors=True)
+
+# A script that runs the tests in the background has Ctrl-C ignored, by all that they start as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("everyday", print_blob=True, deadline=None)
 settings.register_profile("ci", print_blob=True, derandomize=True, deadline=None)

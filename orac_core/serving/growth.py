@@ -29,18 +29,19 @@ class Growth:
     fleet: Fleet
     every_s: float = EVERY_S
     _looks: dict[Key, asyncio.Task[None]] = field(factory=dict, init=False)
+    _closed: bool = field(default=False, init=False)
 
     def notice(self, slot: Slot) -> None:
-        """Take note that one more request comes for a model, before it has its turn."""
-        if slot.admission.free or slot.key in self._looks or not may_grow(slot):
+        """Take note that a request comes for a model, before it has its turn, or has loaded it."""
+        if slot.admission.free or slot.key in self._looks or self._closed or not may_grow(slot):
             return
         look = asyncio.create_task(self._look(slot), name=f"does {slot.model} do more at once")
         self._looks[slot.key] = look
         look.add_done_callback(forget_error)
-        look.add_done_callback(lambda _: self._looks.pop(slot.key, None))
 
     async def close(self) -> None:
         """Look no more."""
+        self._closed = True
         looks = tuple(self._looks.values())
         for each in looks:
             each.cancel()
@@ -48,9 +49,12 @@ class Growth:
 
     async def _look(self, slot: Slot) -> None:
         others = {*self.fleet.backends.open} - {slot.instance.name}
-        while not slot.admission.free:
-            await self.fleet.survey(but=others)
-            await asyncio.sleep(self.every_s)
+        try:
+            while slot.admission.waiting:
+                await self.fleet.survey(but=others)
+                await asyncio.sleep(self.every_s)
+        finally:  # in that moment: who comes in the next one begins another
+            self._looks.pop(slot.key, None)
 
 
 def may_grow(slot: Slot) -> bool:

@@ -215,6 +215,8 @@ class Replies:
             await ticket.wait(slot.respite(hurried=self._relieved(errand)))
             await ticket.wait(exhaust(self.stages(slot, LoadRequest(name))))
             await ticket.wait(self.fleet.survey())  # where it ended up
+        if not was_ready:
+            self.growth.notice(slot)  # who came before could not know whether it grows
         self.fleet.wardrobe.refuse_others(slot, name)
         errand.course.ready()
         return was_ready

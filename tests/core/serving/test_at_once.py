@@ -137,6 +137,47 @@ async def test_replicas_that_come_while_requests_wait_are_used_without_anybody_a
     await ended(backend, tasks)
 
 
+async def test_replicas_that_come_after_a_load_that_all_waited_for_are_used_as_well(opened):
+    manager = await opened(backend := Cluster())
+    manager._replies.growth.every_s = 0.001
+    loading = backend.hold("load")
+    backend.hold("first")
+    tasks = await asked(manager, 20)
+    loading.set()
+    await until(lambda: backend.generating == 8)
+    backend.seats = 16
+    await until(lambda: backend.generating == 16)
+    await ended(backend, tasks)
+
+
+async def test_a_model_that_nobody_waits_for_is_not_looked_at(opened):
+    manager = await opened(backend := Cluster())
+    manager._replies.growth.every_s = 0.001
+    await manager.load(LoadRequest("small"))
+    backend.hold("first")
+    tasks = await asked(manager, 9)
+    await until(lambda: backend.generating == 8)
+    tasks.pop().cancel()
+    await until(lambda: requests(manager) == (8, 0) and not looks())
+    await ended(backend, tasks)
+
+
+async def test_nobody_is_looked_at_any_more_once_it_is_over(opened):
+    manager = await opened(backend := Cluster())
+    await manager.load(LoadRequest("small"))
+    backend.hold("first")
+    tasks = await asked(manager, 9)
+    assert looks()
+    await manager._replies.close()
+    manager._replies.growth.notice(manager._fleet.slots[KEY])
+    assert not looks()
+    await ended(backend, tasks)
+
+
+def looks() -> list[str]:
+    return [it.get_name() for it in asyncio.all_tasks() if "do more at once" in it.get_name()]
+
+
 async def test_replicas_that_go_let_no_more_through_than_are_left(opened):
     manager = await opened(backend := Cluster(seats=16))
     await manager.load(LoadRequest("small"))

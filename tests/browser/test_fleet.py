@@ -26,10 +26,6 @@ def manifest(boxes, tmp_path):
     return front(*boxes, key_file=str(tmp_path / "admin"))
 
 
-async def press(model, word: str) -> None:
-    await model.get_by_role("button", name=f"{word} words", exact=True).click()
-
-
 async def test_models_of_boxes_are_loaded_and_unloaded_and_a_box_that_is_gone_is_told(
     visit, boxes, manifest
 ):
@@ -38,12 +34,12 @@ async def test_models_of_boxes_are_loaded_and_unloaded_and_a_box_that_is_gone_is
         first, second = (visit.model(f"{name}/words") for name in ("box1", "box2"))
         for model in (first, second):
             await expect(model.locator(".state")).to_contain_text("stopped")
-        await press(second, "Load")
+        await visit.button("Load box2/words").click()
         await expect(second.locator(".state")).to_contain_text("ready")
         await expect(first.locator(".state")).to_contain_text("stopped")
-        await press(first, "Load")
+        await visit.button("Load box1/words").click()
         await expect(first.locator(".state")).to_contain_text("ready")
-        await press(second, "Unload")
+        await visit.button("Unload box2/words").click()
         await expect(second.locator(".state")).to_contain_text("stopped")
 
         await boxes[0].kill()

@@ -59,6 +59,7 @@ export function Models() {
   useTick(30_000);
   useEffect(() => subscribe(planned), []);
   const found = useMemo(() => chosen(models ?? [], view, rates), [models, view, rates]);
+  const called = useMemo(() => calling(models ?? []), [models]);
   const shown = found.slice(0, most);
   useEffect(() => want(shown), [models, view, most]);
   const change = (changes) => {
@@ -72,13 +73,20 @@ export function Models() {
     )}
     <${Filter} view=${view} change=${change} shown=${found.length} total=${models.length} />
     ${models.length
-      ? html`<${Table} models=${shown} view=${view} change=${change} />`
+      ? html`<${Table} models=${shown} called=${called} view=${view} change=${change} />`
       : !silent.length &&
         html`<p>
           No models found. Put a <code>.gguf</code> file into a models folder;
           <code>orac doctor</code> shows where ORAC looks.
         </p>`}
     ${found.length > shown.length && html`<${More} grow=${() => setMost(most + STEP)} left=${found.length - most} />`}`;
+}
+
+/** What tells a model from all others: its id, and its instance where several have that. */
+function calling(models) {
+  const seen = new Set();
+  const twice = new Set(models.map(({ id }) => id).filter((id) => seen.has(id) || !seen.add(id)));
+  return (model) => (twice.has(model.id) ? nameOf(model) : model.id);
 }
 
 /** The backends whose models are not listed, or can not be loaded. */
@@ -119,7 +127,7 @@ function Filter({ view, change, shown, total }) {
   </div>`;
 }
 
-function Table({ models, view, change }) {
+function Table({ models, called, view, change }) {
   const body = useRef();
   const walk = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
@@ -141,7 +149,9 @@ function Table({ models, view, change }) {
         </tr>
       </thead>
       <tbody ref=${body} onKeyDown=${walk}>
-        ${models.map((model) => html`<${Row} key=${nameOf(model)} model=${model} columns=${COLUMNS.length + 1} />`)}
+        ${models.map(
+          (model) => html`<${Row} key=${nameOf(model)} model=${model} called=${called(model)} columns=${COLUMNS.length + 1} />`,
+        )}
       </tbody>
     </table>
   </div>`;

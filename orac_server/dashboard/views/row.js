@@ -44,20 +44,20 @@ export class Row extends Component {
   shouldComponentUpdate(props, state) {
     const now = seen(nameOf(props.model));
     const expires = told(props.model.expires_at);
-    return expires || props.model !== this.props.model || state !== this.state || !same(this.drawn, now);
+    return expires || !same(props, this.props) || state !== this.state || !same(this.drawn, now);
   }
 
-  render({ model, columns }, { open }) {
+  render({ model, called, columns }, { open }) {
     this.drawn = seen(nameOf(model));
     const toggle = () => this.setState({ open: !open });
     return html`<tr class="model" data-model=${nameOf(model)}>
         <th scope="row">
-          <button type="button" class="name" aria-expanded=${open} onClick=${toggle}>${model.id}</button>
+          <button type="button" class="name" aria-label=${called} aria-expanded=${open} onClick=${toggle}>${model.id}</button>
           <span class="hint">${model.instance} · ${model.kind}</span>
           <${Notes} model=${model} failure=${this.drawn.failure} />
         </th>
-        <${Figures} model=${model} ...${this.drawn} />
-        <td data-label="Do"><${Actions} model=${model} progress=${this.drawn.progress} /></td>
+        <${Figures} model=${model} called=${called} ...${this.drawn} />
+        <td data-label="Do"><${Actions} model=${model} called=${called} progress=${this.drawn.progress} /></td>
       </tr>
       ${open && html`<tr class="more"><td colspan=${columns}><${More} model=${model} plan=${this.drawn.plan} /></td></tr>`}`;
   }
@@ -70,11 +70,11 @@ function Notes({ model, failure }) {
   ${model.warning && html`<span class="note warning">▲ ${model.warning}</span>`}`;
 }
 
-function Figures({ model, progress, rates, baseline, plan }) {
+function Figures({ model, called, progress, rates, baseline, plan }) {
   const { quantization, roles, memory } = model;
   return html`<td data-label="State" aria-live="polite">
       <${State} of=${model.state} />${model.pinned && html` <span class="tag">pinned</span>`}
-      <${Progress} of=${progress} label="Progress of ${model.id}" />
+      <${Progress} of=${progress} label="Progress of ${called}" />
     </td>
     <td data-label="Role">${roles.join(", ") || html`<span class="hint">none</span>`}${model.required && html` <span class="tag">required</span>`}</td>
     <td data-label="Size" class="number">${or(model.size_bytes, bytes)}<span class="hint">${quantization}</span></td>
@@ -119,15 +119,15 @@ function expiry(model) {
   return `in ${span((Date.parse(model.expires_at) - Date.now()) / 1000)}`;
 }
 
-function Actions({ model, progress }) {
+function Actions({ model, called, progress }) {
   const [act, verb] = model.state === "ready" ? [unload, "Unload"] : [load, "Load"];
   const busy = Boolean(progress) || BUSY.has(model.state);
   const pinning = model.pinned ? "Unpin" : "Pin";
   return html`<div class="buttons">
-    <button type="button" disabled=${busy} aria-label="${verb} ${model.id}" onClick=${() => act(model)}>${verb}</button>
+    <button type="button" disabled=${busy} aria-label="${verb} ${called}" onClick=${() => act(model)}>${verb}</button>
     ${model.state === "ready" &&
-    html`<button type="button" disabled=${busy} aria-label="${pinning} ${model.id}" onClick=${() => pin(model)}>${pinning}</button>
-      <a class="button" href="#/try/${encodeURIComponent(nameOf(model))}" aria-label="Try ${model.id}">Try</a>`}
+    html`<button type="button" disabled=${busy} aria-label="${pinning} ${called}" onClick=${() => pin(model)}>${pinning}</button>
+      <a class="button" href="#/try/${encodeURIComponent(nameOf(model))}" aria-label="Try ${called}">Try</a>`}
   </div>`;
 }
 

@@ -96,7 +96,7 @@ class Deployments:
 
     def _refuse_unloaded(self, spec: Spec, since: int) -> None:
         if self._deletions[spec.app] != since:
-            raise Unloaded(f"{spec.app} was unloaded meanwhile")
+            raise Unloaded(f"{spec.app} was unloaded while it was being loaded; load it again")
 
     async def _refuse(self, spec: Spec, cluster: Cluster, before: App | None) -> None:
         """Refuse what can not start; before what runs is changed, also files that are not there."""

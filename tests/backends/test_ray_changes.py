@@ -15,6 +15,7 @@ from orac_backends.ray import RayModel, RaySettings, deployments
 from orac_backends.ray.backend import RayBackend
 from orac_backends.ray.bridge import Bridge
 from orac_core import (
+    BackendError,
     Host,
     LoadRequest,
     ModelFileInvalid,
@@ -187,6 +188,16 @@ def test_a_load_that_is_closed_early_leaves_no_application(moments):
             assert (APP in backend.bridge.apps) == done
 
     asyncio.run(closed())
+
+
+async def test_a_load_next_to_an_unload_says_what_to_do(tmp_path):
+    async with opened(tmp_path) as backend:
+        loading = asyncio.create_task(load(backend, "m"))
+        while APP not in backend.bridge.apps:
+            await asyncio.sleep(0)
+        await backend.unload("m")
+        with pytest.raises(BackendError, match="^orac-m was unloaded .*; load it again$"):
+            await loading
 
 
 async def test_what_the_only_node_lacks_is_told_after_the_first_attempt(tmp_path):

@@ -56,7 +56,8 @@ async def ready(session: Session, bench: Bench, *, timed: bool = False) -> None:
 async def _cold_and_warm(session: Session, bench: Bench) -> None:
     """Load it twice, the first time from the disk; it is then loaded as it was found."""
     found = await session.loaded(bench)
-    request = _same(bench.name, found)
+    info = (await session.manager.find(bench.name)).info
+    request = _same(bench.name, found, remote=info.remote)
     try:
         for cold in (True, False):
             await session.manager.unload(bench.name)
@@ -115,8 +116,12 @@ async def _files(session: Session, bench: Bench) -> list[Path]:
     return [path.with_name(str(evolve(name, number=n))) for n in range(1, name.count + 1)]
 
 
-def _same(name: str, found: LoadedInfo | None) -> LoadRequest:
-    """Return the request that loads a model as it was *found*."""
+def _same(name: str, found: LoadedInfo | None, *, remote: bool) -> LoadRequest:
+    """Return the request that loads a model as it was *found*, so far as a load can say that.
+
+    What a *remote* one does at once is told of all its replicas together, and asked of each.
+    """
     if found is None:
         return LoadRequest(name)
-    return LoadRequest(name, found.context_length, found.gpu_layers, found.parallel)
+    parallel = None if remote else found.parallel
+    return LoadRequest(name, found.context_length, found.gpu_layers, parallel)

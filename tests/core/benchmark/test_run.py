@@ -271,6 +271,25 @@ def test_loads_are_measured_twice_and_the_model_is_loaded_as_it_was():
     play(scene)
 
 
+class Elsewhere(Engine):
+    """Serves its models elsewhere, by three replicas of each."""
+
+    def _info(self, name):
+        info = super()._info(name)
+        return evolve(info, remote=True, loaded=info.loaded and evolve(info.loaded, parallel=24))
+
+
+def test_no_replica_is_asked_to_do_what_all_do_together_as_loads_are_measured():
+    async def scene(engine, runner):
+        await runner.manager.load(LoadRequest("fast", context_length=256))
+        (result,) = (await outcome(runner, short(loads=True))).results
+        assert len(result.loads) == 2
+        assert (engine.loaded["fast"].context_length, engine.loaded["fast"].parallel) == (256, None)
+        assert result.subject.parallel == 24
+
+    play(scene, Elsewhere())
+
+
 def test_a_model_that_was_loaded_is_loaded_again_when_measuring_its_loads_is_given_up():
     async def scene(engine, runner):
         await runner.manager.load(LoadRequest("fast", context_length=256))

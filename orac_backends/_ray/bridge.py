@@ -49,7 +49,7 @@ class Bridge:
     _as_of: int = field(default=0, init=False)
     _handles: dict[str, Any] = field(factory=dict, init=False)
     _turns: asyncio.Lock = field(factory=asyncio.Lock, init=False)
-    _changing: set["asyncio.Task[None]"] = field(factory=set, init=False)
+    _changing: set["asyncio.Future[None]"] = field(factory=set, init=False)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer the one question of a connection."""
@@ -148,11 +148,18 @@ class Bridge:
         await asyncio.shield(changing)
 
     async def _in_turn(self, call: Callable[[], None]) -> None:
-        async with self._turns:  # Ray can not pickle two deployments at once
-            await self._call(call)
-        self._changed()
+        """Call once every change before is over, also one that nobody waits for any more."""
+        await self._turns.acquire()  # Ray can not pickle two deployments at once
+        calling = self._begun(call)
+        calling.add_done_callback(self._turn_over)
+        await _told(asyncio.shield(calling), _CALL_S)
 
-    def _over(self, changing: "asyncio.Task[None]") -> None:
+    def _turn_over(self, calling: "asyncio.Future[None]") -> None:
+        self._turns.release()
+        self._changed()
+        self._over(calling)
+
+    def _over(self, changing: "asyncio.Future[None]") -> None:
         self._changing.discard(changing)
         if not changing.cancelled():
             changing.exception()  # who asked is told; nobody may
@@ -176,12 +183,20 @@ class Bridge:
 
     async def _call(self, call: Callable[[], T], within_s: float | None = _CALL_S) -> T:
         """Call what blocks, in a thread that is left behind when it takes too long."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(within_s):
-                return await loop.run_in_executor(self._threads, call)
-        except TimeoutError as error:
-            raise BackendError(f"the cluster did not answer within {within_s} s") from error
+        return await _told(self._begun(call), within_s)
+
+    def _begun(self, call: Callable[[], T]) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+async def _told(calling: "asyncio.Future[T]", within_s: float | None) -> T:
+    try:
+        async with asyncio.timeout(within_s):
+            return await calling
+    except TimeoutError as error:
+        raise BackendError(
+            f"the cluster did not answer within {within_s} s; `ray status` tells how it is",
+        ) from error
 
 
 def _line(error: Exception) -> str:

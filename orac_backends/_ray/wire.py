@@ -17,7 +17,7 @@ from orac_core import BackendError, OracError
 T = TypeVar("T")
 
 TAKEN = b"t"
-"""A replica has begun to work on it; one that answers at once does not say so."""
+"""A replica has begun to work on it; pieces of a text that come at once need no such sign."""
 
 ITEM = b"i"
 """A piece: what it is, the operation says."""

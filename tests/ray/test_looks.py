@@ -10,7 +10,8 @@ from orac_backends._ray import frames
 from orac_backends._ray.spec import Inside, Spec
 from orac_backends._ray.told import App, Cluster
 from orac_backends._ray.wire import Failure, Question, packed, unpacked
-from orac_core import LoadRequest
+from orac_core import BackendError, LoadRequest
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -74,6 +75,38 @@ async def test_a_deployment_whose_asker_has_left_is_over_before_the_model_is_del
     async with asyncio.timeout(10.0):
         await deleting
     assert apps == {}
+
+
+async def test_a_deployment_that_took_too_long_is_over_before_the_model_is_deleted(
+    module, monkeypatch
+):
+    go_on, apps, done = threading.Event(), dict[str, App](), list[str]()
+
+    def deploy(spec):
+        assert go_on.wait(10.0)
+        apps[spec.app] = App("DEPLOYING")
+        done.append("deploy")
+
+    def delete(app):
+        apps.pop(app, None)
+        done.append("delete")
+
+    monkeypatch.setattr(module, "_CALL_S", 0.05)
+    monkeypatch.setattr(module.cluster, "deploy", deploy)
+    monkeypatch.setattr(module.cluster, "delete", delete)
+    monkeypatch.setattr(module.cluster, "status", lambda app: app in apps or None)
+    bridge = module.Bridge(1.0)
+    spec = packed(Spec("it", Inside("python", LoadRequest("it"))))
+    with pytest.raises(BackendError, match=r"did not answer within 0.05 s; `ray status`"):
+        await bridge._deploy(Question("deploy", "it", spec))
+    monkeypatch.setattr(module, "_CALL_S", 10.0)
+    deleting = asyncio.create_task(bridge._delete(Question("delete", "it")))
+    await until(lambda: bool(bridge._changing))
+    await asyncio.get_running_loop().run_in_executor(bridge._threads, lambda: None)
+    go_on.set()
+    async with asyncio.timeout(10.0):
+        await deleting
+    assert (done, apps) == (["deploy", "delete"], {})
 
 
 async def test_an_answer_too_long_to_read_is_told_as_an_error(module, tmp_path, monkeypatch):

@@ -42,7 +42,7 @@ class RayModel:
             ``[models.files]``, or else that of the file of the same name where ORAC runs.
         replicas: How many there are, or with ``max_replicas`` how many there are at least.
         max_replicas: How many there are at most; more are started while those there are busy.
-        busy: Answers at once in each replica that more are started for.
+        busy: Answers at once in each replica that more are started for, fewer than ``parallel``.
         scale_up_after_s: Time for which they have to be that busy.
         scale_down_after_s: Time after which a replica that is not needed is stopped.
         parallel: Answers at once in each replica.
@@ -79,6 +79,11 @@ class RayModel:
             raise ValueError("'kind' must be what serves the model on a node, not ray again")
         if self.max_replicas is not None and self.max_replicas < self.replicas:
             raise ValueError("'max_replicas' must not be below 'replicas'")
+        if (self.max_replicas or 0) > self.replicas and self.busy >= self.parallel:
+            raise ValueError(
+                f"'busy' must be below 'parallel' ({self.parallel}): replicas are added above "
+                "'busy', and 'parallel' is all that one is given at once",
+            )
 
 
 @frozen

@@ -176,6 +176,10 @@ def test_a_replica_takes_what_the_manifest_says():
     [
         ({"kind": "ray"}, "not ray again"),
         ({"kind": "python", "replicas": 3, "max_replicas": 2}, "max_replicas"),
+        (
+            {"kind": "python", "parallel": 1, "max_replicas": 2},
+            r"'busy' must be below 'parallel' \(1",
+        ),
         ({"kind": "python", "resources": {"CPU": 1.0}}, "write num_cpus"),
         ({"kind": "python", "resources": {"orin": 0.0}}, "above 0"),
     ],
@@ -183,6 +187,10 @@ def test_a_replica_takes_what_the_manifest_says():
 def test_models_that_make_no_sense_are_refused(model, problem):
     with pytest.raises(ValueError, match=problem):
         RayModel(**model)
+
+
+def test_as_many_replicas_as_ever_need_no_figure_to_be_added_at():
+    assert RayModel("python", parallel=1, max_replicas=1).busy > 1
 
 
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "http://head:6379", "head:port"])

@@ -127,12 +127,12 @@ export function useStore(select) {
   const chosen = useRef();
   chosen.current = select;
   drawn.current = select(store.state);
-  useEffect(
-    () =>
-      store.subscribe(() => {
-        if (chosen.current(store.state) !== drawn.current) redraw();
-      }),
-    [],
-  );
+  useEffect(() => {
+    const look = () => {
+      if (chosen.current(store.state) !== drawn.current) redraw();
+    };
+    look(); // effects come after drawing: what has changed in between was told to nobody
+    return store.subscribe(look);
+  }, []);
   return drawn.current;
 }

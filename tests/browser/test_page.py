@@ -156,6 +156,24 @@ async def test_a_token_is_asked_for_and_kept_in_this_tab_only(visit):
     await expect(elsewhere.get_by_role("dialog")).to_be_visible()
 
 
+DRAWN_AND_CHANGED = """async () => {
+    const { html, render } = await import("/dashboard/vendor/preact.js");
+    const { store, useStore } = await import("/dashboard/store.js");
+    const place = document.body.appendChild(document.createElement("p"));
+    place.id = "drawn";
+    const Drawn = () => html`${useStore((state) => state.drawn ?? "before")}`;
+    render(html`<${Drawn} />`, place);
+    store.set({ drawn: "after" });
+}"""
+
+
+async def test_what_changes_while_the_page_is_being_drawn_is_drawn_too(visit):
+    visit = await visit(ScriptedBackend(), tokens=TOKENS, refusals=True)
+    await expect(visit.page.get_by_role("dialog")).to_be_visible()  # from now on nothing changes
+    await visit.page.evaluate(DRAWN_AND_CHANGED)
+    await expect(visit.page.locator("#drawn")).to_have_text("after")
+
+
 async def test_what_a_token_of_a_user_is_not_enough_for_says_so_and_another_is_taken(visit):
     visit = await visit(ScriptedBackend(), tokens=TOKENS, refusals=True)
     await give(visit, TOKENS["ORAC_USER_TOKEN"])

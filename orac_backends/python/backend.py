@@ -81,7 +81,7 @@ class PythonBackend:
         recipe = self._recipes().get(request.model)
         if recipe is None:
             raise ModelNotFound(request.model)
-        _refuse_options(request)
+        _refuse_options(request, recipe.parallel)
         async with self._turns[recipe.name]:
             if self._is_ready(recipe.name):
                 return
@@ -252,9 +252,10 @@ async def open_backend(settings: PythonSettings, host: Host) -> AsyncIterator[Py
             await backend.close()
 
 
-def _refuse_options(request: LoadRequest) -> None:
-    """Refuse what no loader is told."""
-    given = (request.context_length, request.gpu_layers, request.parallel)
+def _refuse_options(request: LoadRequest, parallel: int) -> None:
+    """Refuse what no loader is told, but not to do what it does anyway, as a benchmark asks."""
+    other = None if request.parallel == parallel else request.parallel
+    given = (request.context_length, request.gpu_layers, other)
     if any(each is not None for each in given):
         raise InvalidRequest(
             f"{request.model} is an object of Python's, which takes no context_length, gpu_layers "

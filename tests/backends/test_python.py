@@ -35,8 +35,11 @@ from orac_core import (
     ShuttingDown,
     StateConflict,
 )
+from orac_core.benchmark.request import BenchmarkRequest
+from orac_core.benchmark.run import Runner
 from orac_core.manifest import parse
 from tests.backends.python_objects import SHAPES, Speech
+from tests.core.benchmark.bench import outcome
 from tests.scripted import NoSensors, ScriptedBackend
 from tests.scripted import plugins as scripted
 from tests.waiting import until
@@ -285,8 +288,19 @@ async def test_options_of_a_load_mean_nothing_and_are_refused(opened):
     manager = await opened(it={"loader": "speech"})
     with pytest.raises(InvalidRequest, match="takes no context_length"):
         await manager.load(LoadRequest("it", context_length=512))
+    with pytest.raises(InvalidRequest, match="or parallel"):
+        await manager.load(LoadRequest("it", parallel=2))
     with pytest.raises(ModelNotFound):
         await manager.load(LoadRequest("nothing"))
+
+
+async def test_the_loads_of_an_object_are_measured_too(opened):
+    manager = await opened(it={"loader": "shapes", "kwargs": {"shape": "generator"}})
+    await manager.load(LoadRequest("it"))
+    request = BenchmarkRequest(("it",), rounds=1, loads=True)
+    (result,) = (await outcome(Runner(manager), request)).results
+    assert (result.error, len(result.loads)) == (None, 2)
+    assert (await manager.find("it")).info.state is ModelState.READY
 
 
 class Slow:

@@ -104,6 +104,10 @@ class Bridge:
         return operations[question.operation](question)
 
     async def _look(self, _: Question) -> bytes:
+        return await _told(asyncio.create_task(self._seen()), _CALL_S)
+
+    async def _seen(self) -> bytes:
+        """Return how the cluster is, not older than the last change, however many there are."""
         while monotonic() - self._looked_at > _FRESH_S:
             if self._looking is None:
                 self._looking = asyncio.create_task(self._call(cluster.look))

@@ -20,6 +20,8 @@ def surroundings():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(OBJECTS), prepend=os.pathsep)
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # With Ray's least priority replicas and controller get next to nothing beside other work.
+        patch.setenv("RAY_worker_niceness", "0")
         # A dozen processes would compile all of Ray, each for itself.
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield

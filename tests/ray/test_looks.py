@@ -50,6 +50,15 @@ async def test_a_look_that_began_before_a_deployment_does_not_tell_of_it_afterwa
         assert "it" in unpacked(answer[1:], Cluster).apps
 
 
+async def test_looks_that_changes_overtake_again_and_again_end_in_time(module, monkeypatch):
+    bridge = module.Bridge(1.0)
+    monkeypatch.setattr(module, "_CALL_S", 0.1)
+    monkeypatch.setattr(module.cluster, "look", lambda: bridge._changed() or Cluster())
+    async with asyncio.timeout(5.0):
+        with pytest.raises(BackendError, match="the cluster did not answer within 0.1 s"):
+            await bridge._look(Question("look"))
+
+
 async def test_a_deployment_whose_asker_has_left_is_over_before_the_model_is_deleted(
     module, monkeypatch
 ):

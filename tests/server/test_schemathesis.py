@@ -24,6 +24,8 @@ MANIFEST = {"backends": {"fake": {"kind": "scripted", "models": list(MODELS)}}}
 EXAMPLES = int(os.environ.get("ORAC_EXAMPLES", "3"))
 SEED = os.environ.get("ORAC_SEED", "1")
 WITHIN_S = 300 + 15 * EXAMPLES
+FAULT_OF_PYTHON = "SystemError: AST constructor recursion depth mismatch"
+"""What Python 3.11 raises now and then where threads parse at once; no word about the service."""
 
 
 TOKENS = {"ORAC_ADMIN_TOKEN": "an-administrators-token"}
@@ -56,6 +58,15 @@ async def serve(tmp_path, memory_is_back_at_once):
 
 async def tried(address, tmp_path, *options, **environ):
     """Let schemathesis ask the service, and return what it tells at its end."""
+    code, told = await asked(address, tmp_path, *options, **environ)
+    if code and FAULT_OF_PYTHON in told:
+        code, told = await asked(address, tmp_path, *options, **environ)
+    assert code == 0, told
+    return told
+
+
+async def asked(address, tmp_path, *options, **environ):
+    """Run schemathesis; return its exit code and what it told."""
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file"),
         *(str(HERE / "schemathesis.toml"), "run", f"{address.rstrip('/')}/openapi.json"),
@@ -77,8 +88,7 @@ async def tried(address, tmp_path, *options, **environ):
             running.kill()
         await running.wait()
     sys.stdout.write(told.decode())
-    assert running.returncode == 0, told.decode()
-    return told.decode()
+    return running.returncode, told.decode()
 
 
 async def test_p36_whatever_is_sent_the_answer_is_as_the_document_says(serve, tmp_path):

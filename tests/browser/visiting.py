@@ -24,9 +24,6 @@ from tests.scripted import plugins
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 SCRIPTED = {"backends": {"fake": {"kind": "scripted"}}}
-WITHIN_MS = 15_000
-"""Longest wait for what a page does or shows."""
-
 REFUSED = "Failed to load resource"
 """What the browser itself says of an answer that is an error, or does not come."""
 
@@ -125,7 +122,6 @@ async def served(manager: ModelManager, port: int = 0, guard: Guard | None = Non
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One browser for all tests; each has pages of its own."""
-    expect.set_options(timeout=WITHIN_MS)
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield launched
@@ -147,7 +143,7 @@ async def visit(tmp_path, browser):
             )
             stack.push_async_callback(context.close)
             page = await context.new_page()
-            page.set_default_timeout(WITHIN_MS)
+            page.set_default_timeout(15_000)
             visits.append(Visit(page, address, manager, setting.refusals))
             visits[-1].listen()
             await page.goto(f"{address}#/{view}")
